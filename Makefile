@@ -1,0 +1,40 @@
+# `make` lists the targets. SWIFT_FLAGS goes to every build, so that targets run one after the other share their work.
+SWIFT_FLAGS ?=
+DEMO ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build release test lint format wasm demo docs clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## check the toolchain, install missing libraries (as root on Debian or Ubuntu)
+	@Scripts/setup
+
+build: setup ## debug build of everything, tests included
+	swift build --build-tests $(SWIFT_FLAGS)
+
+release: setup ## optimised build of the recall tool
+	swift build --configuration release --product recall $(SWIFT_FLAGS)
+
+test: build ## build and run all tests
+	swift test --skip-build $(SWIFT_FLAGS)
+
+lint: ## check formatting, sizes and what may trap
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples
+	@Scripts/tidy
+
+format: ## format all sources in place
+	swift format --in-place --recursive --parallel Package.swift Sources Tests Examples
+
+wasm: setup ## compile the core as Embedded Swift for wasm32
+	@Scripts/wasm
+
+demo: release ## type into many sessions while their server is killed again and again; options: make demo DEMO="--kills 50"
+	@"$$(swift build --configuration release --product recall $(SWIFT_FLAGS) --show-bin-path)"/recall demo $(DEMO)
+
+docs: setup ## build the documentation of the libraries
+	@Scripts/docs $(SWIFT_FLAGS)
+
+clean: ## remove what was built
+	rm -rf .build .build-wasm .build-docs

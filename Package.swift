@@ -1,0 +1,114 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+    name: "recall",
+    platforms: [.macOS(.v26)],
+    products: [
+        .library(name: "Recall", targets: ["Recall"]),
+        .library(name: "RecallServer", targets: ["RecallServer"]),
+        .library(name: "RecallClient", targets: ["RecallClient"]),
+        .library(name: "RecallSQLite", targets: ["RecallSQLite"]),
+        .library(name: "RecallTesting", targets: ["RecallTesting"]),
+        .library(name: "RecallCore", targets: ["RecallCore"]),
+        .executable(name: "recall", targets: ["recall"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // The protocol, without I/O. Also compiles as Embedded Swift: no dependency, no Foundation.
+        .target(name: "RecallCore", swiftSettings: [.enableExperimentalFeature("Lifetimes")]),
+        .target(name: "RecallCrypto", dependencies: ["RecallCore", .product(name: "Crypto", package: "swift-crypto")]),
+        .target(name: "Recall", dependencies: ["RecallCore"]),
+        .target(
+            name: "RecallServer",
+            dependencies: [
+                "Recall", "RecallCore", "RecallCrypto",
+                .product(name: "HeapModule", package: "swift-collections"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
+        .target(
+            name: "RecallClient",
+            dependencies: [
+                "Recall", "RecallCore", "RecallCrypto",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ]),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "RecallSQLite", dependencies: ["CSQLite", "Recall", "RecallCore", "RecallCrypto"]),
+        .target(
+            name: "RecallTesting",
+            dependencies: [
+                "Recall", "RecallClient", "RecallCore", "RecallCrypto", "RecallServer",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
+        .target(
+            name: "RecallCommand",
+            dependencies: [
+                "CZlib", "Recall", "RecallClient", "RecallCore", "RecallCrypto", "RecallSQLite", "RecallServer",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ]),
+        .executableTarget(name: "recall", dependencies: ["RecallCommand"], path: "Sources/Tool"),
+        .target(name: "RecallExamples", dependencies: ["Recall"], path: "Examples"),
+        .testTarget(
+            name: "RecallCoreTests",
+            dependencies: [
+                "RecallCore", "RecallCrypto", "RecallTesting", .product(name: "Crypto", package: "swift-crypto"),
+            ]),
+        .testTarget(name: "RecallTests", dependencies: ["Recall", "RecallCore", "RecallCrypto", "RecallExamples"]),
+        .testTarget(
+            name: "RecallLogTests",
+            dependencies: ["CSQLite", "RecallClient", "RecallCore", "RecallSQLite", "RecallTesting"]),
+        .testTarget(
+            name: "RecallEndToEndTests",
+            dependencies: [
+                "recall-test-host", "Recall", "RecallClient", "RecallCore", "RecallCrypto", "RecallExamples",
+                "RecallSQLite", "RecallServer",
+                "RecallTesting", "RecallCommand",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
+        // A server that tests kill.
+        .executableTarget(
+            name: "recall-test-host",
+            dependencies: [
+                "Recall", "RecallCore", "RecallServer", .product(name: "Logging", package: "swift-log"),
+            ], path: "Tests/TestHost"),
+        .testTarget(name: "RecallCommandTests", dependencies: ["RecallCommand", "Recall", "RecallCore"]),
+    ],
+    swiftLanguageModes: [.v6]
+)
+
+for target in package.targets where target.type != .system {
+    target.swiftSettings =
+        (target.swiftSettings ?? []) + [
+            .enableUpcomingFeature("ExistentialAny"),
+            .enableUpcomingFeature("MemberImportVisibility"),
+            .enableUpcomingFeature("InternalImportsByDefault"),
+            .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+        ]
+}

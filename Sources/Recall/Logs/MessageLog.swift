@@ -1,0 +1,92 @@
+public import RecallCore
+
+/// Where a client keeps what it sent: the only durable copy of its session.
+///
+/// One writer at a time, enforced by the log. Calls come one after the other, never overlapping, except that `close`
+/// may come at any time. Every failure is a `RecallError`: `logInUse`, `logDamaged` or `logFailed`.
+public protocol MessageLog: Sendable {
+    /// Takes the writer's lock and tells what the log holds. Throws `logInUse` if another writer has it.
+    ///
+    /// A damaged log is cut to its longest readable prefix: what was cut is kept aside, never deleted, and reported in
+    /// `LogContents.damage`.
+    func open() async throws -> LogContents
+
+    /// Names the session that the log holds. Called once, on an empty log; durable on return.
+    func begin(_ header: LogHeader) async throws
+
+    /// Appends entries in order; all or none. On return they are as durable as this log promises.
+    func append(_ entries: [LogEntry]) async throws
+
+    /// Keeps a checkpoint: on stable storage on return, whatever the log's durability. Then forgets all messages and
+    /// receipts numbered up to `truncating`, and all checkpoints but the newest two.
+    func keep(_ checkpoint: Checkpoint, truncating: SequenceNumber) async throws
+
+    /// Replaces everything but the header by a checkpoint and the receipt at its position; all or nothing.
+    func adopt(_ checkpoint: Checkpoint, receipt: Receipt) async throws
+
+    /// The messages after a number: the longest run that ends at a receipt and holds at most `maximumBytes` of content
+    /// and determinants, but at least up to the first receipt; if no receipt follows, the tail after the newest
+    /// receipt, cut at `maximumBytes` (at least one message) with no receipt.
+    func slice(after number: SequenceNumber, maximumBytes: Int) async throws -> LogSlice
+
+    /// The newest receipt at or before a number.
+    func receipt(atOrBefore number: SequenceNumber) async throws -> Receipt?
+
+    /// A kept checkpoint, whole: generation 0 is the newest, 1 the one before it.
+    func checkpoint(generation: Int) async throws -> Checkpoint?
+
+    /// Moves everything after a number aside, since it does not verify. It is kept for inspection, never read again.
+    func setAside(after number: SequenceNumber, reason: String) async throws
+
+    /// Lets the lock go. What was appended stays as durable as it was.
+    func close() async
+}
+
+/// A log whose appends need no waiting, so that a message at a time costs no change of thread.
+public protocol ImmediateMessageLog: MessageLog {
+    /// As `append`, at once.
+    func appendNow(_ entries: [LogEntry]) throws(RecallError)
+}
+
+/// What a log holds when it is opened.
+public struct LogContents: Sendable {
+    /// A kept checkpoint without its segments.
+    public struct CheckpointSummary: Hashable, Sendable {
+        public var position: Position
+        public var outputs: Digest
+        public var time: WallTime
+        public var kindVersion: UInt32
+        /// Bytes in all segments.
+        public var byteCount: Int
+
+        public init(position: Position, outputs: Digest, time: WallTime, kindVersion: UInt32, byteCount: Int) {
+            self.position = position
+            self.outputs = outputs
+            self.time = time
+            self.kindVersion = kindVersion
+            self.byteCount = byteCount
+        }
+    }
+
+    /// Nil in an empty log.
+    public var header: LogHeader?
+    /// Newest first, at most two.
+    public var checkpoints: [CheckpointSummary]
+    /// The newest receipt.
+    public var receipt: Receipt?
+    /// The last message's number; that of the newest checkpoint if no message follows it, zero if there is neither.
+    public var last: SequenceNumber
+    /// What was found damaged and set aside, in one sentence.
+    public var damage: String?
+
+    public init(
+        header: LogHeader? = nil, checkpoints: [CheckpointSummary] = [], receipt: Receipt? = nil,
+        last: SequenceNumber = .zero, damage: String? = nil
+    ) {
+        self.header = header
+        self.checkpoints = checkpoints
+        self.receipt = receipt
+        self.last = last
+        self.damage = damage
+    }
+}

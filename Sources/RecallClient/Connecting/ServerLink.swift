@@ -1,0 +1,314 @@
+internal import Logging
+internal import NIOCore
+internal import Recall
+internal import RecallCore
+
+/// What a link tells the sessions that use it. Called on the link's loop.
+protocol LinkUser: AnyObject {
+    /// True while the user waits for the end of a batch. The link's own.
+    var isInBatch: Bool { get set }
+    /// A connection stands: attach, if there is a reason to.
+    func connected()
+    /// A frame's body for one of the user's streams.
+    func receive(_ type: FrameType, _ body: RawSpan) throws(WireError)
+    /// Everything that one read brought was handed over.
+    func batchEnded()
+    func disconnected(reason: String)
+    /// The server is going away: stay quiet until the next connection.
+    func drained()
+    /// No server can be reached that would have this client: wrong protocol version or credentials.
+    func linkFailed(_ code: FaultCode, _ text: String)
+}
+
+/// One connection at a time to one of several servers, kept up as long as somebody uses it; confined to its event loop.
+///
+/// Tries the endpoints in turn, with jittered exponential backoff. Asks a silent server for a sign of life, and gives
+/// it up after too long a silence.
+final class ServerLink {
+    private enum State {
+        case idle
+        case connecting
+        case handshaking(LinkConnection, Scheduled<Void>)
+        case open(LinkConnection, nonce: Digest)
+        case waiting(Scheduled<Void>)
+    }
+
+    let eventLoop: any EventLoop
+    let configuration: ClientConfiguration
+    private let endpoints: [Endpoint]
+    private let logger: Logger
+    private var state = State.idle
+    private var users: [ObjectIdentifier: any LinkUser] = [:]
+    private var streams: [StreamID: any LinkUser] = [:]
+    private var lastStream: UInt32 = 0
+    private var backoff: Backoff
+    private var attempts = 0
+    private var lastHeard: NIODeadline = .now()
+    private var heartbeat: RepeatedTask?
+    private var isInBatch = false
+    /// Who got a frame in the present batch.
+    private var batch: [any LinkUser] = []
+    /// Why there is no connection, for people; nil before the first failure.
+    private(set) var trouble: String?
+    private(set) var window = (messages: WireLimits.windowMessages, bytes: WireLimits.windowBytes)
+
+    init(to endpoints: [Endpoint], _ configuration: ClientConfiguration, on eventLoop: any EventLoop, logger: Logger) {
+        (self.endpoints, self.configuration, self.eventLoop, self.logger) = (
+            endpoints, configuration, eventLoop, logger
+        )
+        backoff = Backoff(
+            floor: configuration.backoffFloor.nanoseconds, ceiling: configuration.backoffCeiling.nanoseconds)
+        attempts = Int.random(in: 0..<max(1, endpoints.count))
+    }
+
+    var isOpen: Bool { if case .open = state { true } else { false } }
+    var nonce: Digest? { if case .open(_, let nonce) = state { nonce } else { nil } }
+    private(set) var endpoint: Endpoint?
+    /// True if the link serves one session alone, which may then leave a server without asking others.
+    var isPrivate: Bool { users.count <= 1 }
+
+    // MARK: Users
+
+    func add(_ user: any LinkUser) {
+        users[ObjectIdentifier(user)] = user
+        switch state {
+        case .idle: connect()
+        case .open: user.connected()
+        default: break
+        }
+    }
+
+    /// The user closes its streams itself.
+    func remove(_ user: any LinkUser) {
+        guard users.removeValue(forKey: ObjectIdentifier(user)) != nil else { return }
+        if users.isEmpty { close() }
+    }
+
+    /// A stream of the present connection.
+    func openStream(_ user: any LinkUser) -> StreamID {
+        lastStream &+= 1
+        let stream = StreamID(lastStream)
+        streams[stream] = user
+        return stream
+    }
+
+    func closeStream(_ stream: StreamID) { streams[stream] = nil }
+
+    func write(_ bytes: [UInt8]) {
+        guard case .open(let connection, _) = state, !bytes.isEmpty else { return }
+        connection.write(bytes)
+        if !isInBatch { connection.flush() }
+    }
+
+    // MARK: Connecting
+
+    private func connect() {
+        guard !endpoints.isEmpty else { return }
+        state = .connecting
+        let endpoint = endpoints[attempts % endpoints.count]
+        attempts += 1
+        self.endpoint = endpoint
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        let limit = TimeAmount.nanoseconds(configuration.connectTimeout.nanoseconds)
+        LinkConnection.connect(to: endpoint, self, within: limit, on: eventLoop)
+            .whenComplete { result in bound.value.connected(result) }
+    }
+
+    private func connected(_ result: Result<NIOLoopBound<LinkConnection>, any Error>) {
+        guard case .connecting = state, !users.isEmpty else {
+            if case .connecting = state { state = .idle }
+            if case .success(let connection) = result { connection.value.close() }
+            return
+        }
+        switch result {
+        case .failure(let error): pause("cannot connect to \(endpoint.map { "\($0)" } ?? "the server"): \(error)")
+        case .success(let connection) where connection.value.ending != nil:
+            pause("\(connection.value.ending ?? "")")
+        case .success(let connection):
+            let bound = NIOLoopBound(self, eventLoop: eventLoop)
+            let limit = eventLoop.scheduleTask(in: .nanoseconds(configuration.connectTimeout.nanoseconds)) {
+                bound.value.lost(connection.value, "the server does not answer the hello")
+            }
+            state = .handshaking(connection.value, limit)
+            var writer = ByteWriter()
+            writer.frame(ClientHello(authentication: configuration.credentials))
+            connection.value.write(writer.bytes)
+            connection.value.flush()
+        }
+    }
+
+    private func opened(_ connection: LinkConnection, _ hello: ServerHello) {
+        state = .open(connection, nonce: hello.nonce)
+        window = (
+            min(configuration.windowMessages, Int(hello.windowMessages)),
+            min(configuration.windowBytes, Int(hello.windowBytes))
+        )
+        lastStream = 0
+        lastHeard = .now()
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        let period = TimeAmount.nanoseconds(max(1_000_000, configuration.heartbeat.nanoseconds))
+        heartbeat = eventLoop.scheduleRepeatedTask(initialDelay: period, delay: period) { _ in bound.value.beat() }
+        for user in users.values { user.connected() }
+    }
+
+    /// The session layer found the server in order: the next pause is a short one again.
+    func succeeded() { backoff.reset() }
+
+    private func beat() {
+        guard case .open(let connection, _) = state else { return }
+        let silence = NIODeadline.now() - lastHeard
+        if silence.nanoseconds > configuration.silenceLimit.nanoseconds {
+            return lost(connection, "the server was silent for \(silence.nanoseconds / 1_000_000) ms")
+        }
+        var writer = ByteWriter()
+        writer.frame(Ping(token: NIODeadline.now().uptimeNanoseconds))
+        connection.write(writer.bytes)
+        connection.flush()
+    }
+
+    /// A connection ended, whoever ended it.
+    func lost(_ connection: LinkConnection, _ reason: String) {
+        switch state {
+        case .handshaking(connection, let limit): limit.cancel()
+        case .open(connection, _): break
+        default: return
+        }
+        connection.close()
+        heartbeat?.cancel()
+        heartbeat = nil
+        streams = [:]
+        // The rest of its batch does not come.
+        (isInBatch, batch) = (false, [])
+        for user in users.values { user.isInBatch = false }
+        pause(reason)
+        for user in users.values { user.disconnected(reason: reason) }
+    }
+
+    private func pause(_ reason: String) {
+        trouble = reason
+        guard !users.isEmpty else { return state = .idle }
+        let delay = backoff.next(random: UInt64.random(in: .min ... .max))
+        logger.debug("not connected", metadata: ["reason": "\(reason)", "pauseMilliseconds": "\(delay / 1_000_000)"])
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        state = .waiting(eventLoop.scheduleTask(in: .nanoseconds(delay)) { bound.value.connect() })
+    }
+
+    /// Goes elsewhere after a pause: the server refuses for now or is going away.
+    func leave(_ reason: String) {
+        guard case .open(let connection, _) = state else { return }
+        lost(connection, reason)
+    }
+
+    private func close() {
+        switch state {
+        case .handshaking(let connection, let limit):
+            limit.cancel()
+            connection.close()
+        case .open(let connection, _):
+            connection.flush()
+            connection.close()
+        case .waiting(let pause): pause.cancel()
+        case .idle: break
+        case .connecting: return  // its end finds that nobody is left
+        }
+        heartbeat?.cancel()
+        heartbeat = nil
+        (streams, isInBatch, batch) = ([:], false, [])
+        state = .idle
+    }
+
+    // MARK: Frames
+
+    /// One frame's body from the server.
+    func receive(_ connection: LinkConnection, _ body: RawSpan) {
+        lastHeard = .now()
+        do throws(WireError) {
+            var reader = ByteReader(body)
+            let type = try reader.frameType()
+            switch state {
+            case .handshaking(connection, let limit): try handshake(connection, limit, type, &reader)
+            case .open(connection, _): try dispatch(connection, type, &reader, body)
+            default: break
+            }
+        } catch {
+            lost(connection, "the server sent a frame that is \(error)")
+        }
+    }
+
+    private func handshake(
+        _ connection: LinkConnection, _ limit: Scheduled<Void>, _ type: FrameType, _ reader: inout ByteReader
+    ) throws(WireError) {
+        switch type {
+        case .serverHello:
+            let hello = try ServerHello(reading: &reader)
+            limit.cancel()
+            guard hello.version == protocolVersion else {
+                return lost(connection, "the server speaks version \(hello.version) of the protocol")
+            }
+            opened(connection, hello)
+        case .refusal: refused(connection, try Refusal(reading: &reader))
+        default: throw .malformed
+        }
+    }
+
+    private func dispatch(
+        _ connection: LinkConnection, _ type: FrameType, _ reader: inout ByteReader, _ body: RawSpan
+    ) throws(WireError) {
+        switch type {
+        case .pong: _ = try Pong(reading: &reader)
+        case .drain:
+            for user in users.values { user.drained() }
+        case .clientHello, .initiate, .attach, .update, .confirm, .request, .historyStart, .historySegment,
+            .historyChunk, .kept, .ping, .detach, .serverHello:
+            throw .malformed
+        default:
+            // Every other frame begins with its stream; a refusal's may be the connection.
+            let stream = try reader.stream()
+            if stream == .connection, type == .refusal {
+                var whole = ByteReader(body)
+                _ = try whole.frameType()
+                return refused(connection, try Refusal(reading: &whole))
+            }
+            guard let user = streams[stream] else { return }  // of a stream that is no more
+            if !user.isInBatch {
+                user.isInBatch = true
+                batch.append(user)
+            }
+            try user.receive(type, body.extracting(droppingFirst: 1))
+        }
+    }
+
+    private func refused(_ connection: LinkConnection, _ refusal: Refusal) {
+        let text = String(decoding: refusal.text, as: UTF8.self)
+        let isFinal = refusal.code == .unauthenticated || refusal.code == .protocolVersion
+        lost(connection, "\(refusal.code): \(text)")
+        guard isFinal else { return }
+        for user in users.values { user.linkFailed(refusal.code, text) }
+    }
+
+    func batchBegan() { isInBatch = true }
+
+    func batchEnded(_ connection: LinkConnection) {
+        isInBatch = false
+        guard case .open(connection, _) = state else { return }
+        isInBatch = true
+        let users = batch
+        batch.removeAll(keepingCapacity: true)
+        for user in users {
+            user.isInBatch = false
+            user.batchEnded()
+        }
+        isInBatch = false
+        connection.flush()
+    }
+}
+
+extension Duration {
+    /// Whole nanoseconds; saturates.
+    var nanoseconds: Int64 {
+        let (seconds, attoseconds) = components
+        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        guard !overflow else { return seconds < 0 ? .min : .max }
+        return product.addingReportingOverflow(attoseconds / 1_000_000_000).partialValue
+    }
+}

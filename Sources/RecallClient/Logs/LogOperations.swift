@@ -1,0 +1,23 @@
+internal import Recall
+internal import RecallCore
+
+extension MessageLog {
+    /// Carries one operation out.
+    func perform(_ operation: LogOperation) async throws -> LogAnswer {
+        switch operation {
+        case .append(let entries):
+            try await append(entries)
+            return .done
+        case .keep(let checkpoint, let number):
+            try await keep(checkpoint, truncating: number)
+            return .done
+        case .adopt(let checkpoint, let receipt):
+            try await adopt(checkpoint, receipt: receipt)
+            return .done
+        case .readSlice(let number):
+            return .slice(try await slice(after: number, maximumBytes: WireLimits.receiptInterval))
+        case .readReceipt(let number): return .receipt(try await receipt(atOrBefore: number))
+        case .readCheckpoint(let generation): return .checkpoint(try await checkpoint(generation: generation))
+        }
+    }
+}

@@ -1,0 +1,58 @@
+internal import Recall
+internal import RecallCore
+
+extension MessageLog {
+    /// Opens the log and verifies its chain from the newest checkpoint on. Nil if it holds no session yet.
+    ///
+    /// What does not verify is set aside, from the last receipt that does; `damage` says so in one sentence.
+    func recover(
+        kindName: [UInt8], kindVersion: UInt32, _ cryptography: Cryptography
+    ) async throws -> (recovered: RecoveredLog?, damage: String?) {
+        let contents = try await open()
+        guard let header = contents.header else { return (nil, contents.damage) }
+        guard header.kindName == kindName else {
+            throw RecallError(
+                .logMismatch, "the log holds a session of kind '\(String(decoding: header.kindName, as: UTF8.self))'")
+        }
+        guard header.kindVersion == kindVersion else {
+            throw RecallError(
+                .logMismatch, "the log holds a session of version \(header.kindVersion) of its kind, not \(kindVersion)"
+            )
+        }
+        var recovered = RecoveredLog(header: header)
+        recovered.checkpoints = contents.checkpoints.map { .init(position: $0.position, byteCount: $0.byteCount) }
+        var damage = contents.damage
+        do {
+            try await verify(&recovered, last: contents.last, cryptography)
+        } catch let fault as LogFault {
+            let end = recovered.receipt?.position.number ?? recovered.checkpoints.first?.position.number ?? .zero
+            damage = "\(fault.text); the log continues after update \(end)"
+            try await setAside(after: end, reason: fault.text)
+        }
+        return (recovered, damage)
+    }
+
+    private func verify(
+        _ recovered: inout RecoveredLog, last: SequenceNumber, _ cryptography: Cryptography
+    ) async throws {
+        let base = recovered.checkpoints.first?.position ?? .start
+        var verifier = LogVerifier(vector: recovered.header.vector, base: base, cryptography)
+        if base.number > .zero, let receipt = try await receipt(atOrBefore: base.number), receipt.position == base {
+            recovered.receipt = receipt
+        }
+        var number = base.number
+        while number < last {
+            let slice = try await slice(after: number, maximumBytes: 1 << 20)
+            guard let end = slice.messages.last?.number, end > number else { break }
+            let seals = try verifier.verify(slice)
+            if let receipt = slice.receipt {
+                recovered.receipt = receipt
+                recovered.historyBytes += slice.messages.reduce(0) { $0 + $1.content.count + $1.determinants.count }
+            } else {
+                for (message, seal) in zip(slice.messages, seals) { recovered.tail.append((message.content, seal)) }
+            }
+            number = end
+            if slice.receipt == nil, number < last { verifier.skip(slice) }
+        }
+    }
+}

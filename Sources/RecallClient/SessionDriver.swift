@@ -1,0 +1,399 @@
+internal import Logging
+internal import NIOCore
+internal import Recall
+internal import RecallCore
+
+/// Interprets a client machine: performs its log operations, writes its frames, wakes its callers. On the link's loop.
+final class SessionDriver: LinkUser {
+    struct Submission {
+        let call: CallID
+        let content: [UInt8]
+        let isRequest: Bool
+    }
+
+    private let link: ServerLink
+    private let log: any MessageLog
+    private let immediate: (any ImmediateMessageLog)?
+    private let kindName: [UInt8]
+    private let kindVersion: UInt32
+    private let cryptography: Cryptography
+    private let logger: Logger
+    private let notices: AsyncStream<SessionNotice>.Continuation
+    private var machine: ClientMachine?
+    private var stream: StreamID?
+    private var waiters: [CallID: Waiter] = [:]
+    private var lastCall: UInt64 = 0
+    /// What does not fit the window yet, in order.
+    private var queue = Fifo<Submission>()
+    private var opening: EventLoopPromise<Void>?
+    private var isPumpScheduled = false
+    private var isClosed = false
+    private var closing: [EventLoopPromise<Void>] = []
+    /// True after a refusal or drain: stay quiet until the next connection.
+    private var isHeld = false
+    /// Ends a pause that the server asked of this session alone.
+    private var holdTimer: Scheduled<Void>?
+    private var backoff: Backoff
+    private var stallTimer: RepeatedTask?
+    /// When something was last heard of what is unanswered.
+    private var progress = NIODeadline.now()
+    var isInBatch = false
+
+    init(
+        _ link: ServerLink, log: any MessageLog, kindName: [UInt8], kindVersion: UInt32, _ cryptography: Cryptography,
+        notices: AsyncStream<SessionNotice>.Continuation, logger: Logger
+    ) {
+        (self.link, self.log, self.kindName, self.kindVersion) = (link, log, kindName, kindVersion)
+        (self.cryptography, self.notices, self.logger) = (cryptography, notices, logger)
+        backoff = Backoff(
+            floor: link.configuration.backoffFloor.nanoseconds, ceiling: link.configuration.backoffCeiling.nanoseconds)
+        immediate = log as? any ImmediateMessageLog
+    }
+
+    // MARK: Opening and closing
+
+    /// Continues the session that the log holds, or asks a server for a new one. Fulfilled when there is one.
+    func open(_ recovered: RecoveredLog?) -> EventLoopFuture<Void> {
+        let promise = link.eventLoop.makePromise(of: Void.self)
+        if let recovered {
+            start(recovered)
+            promise.succeed(())
+        } else {
+            opening = promise
+        }
+        link.add(self)
+        return promise.futureResult
+    }
+
+    private func start(_ recovered: RecoveredLog) {
+        var limits = ClientLimits()
+        limits.windowMessages = max(1, link.configuration.windowMessages)
+        limits.windowBytes = max(1, link.configuration.windowBytes)
+        machine = ClientMachine(recovered, limits: limits, cryptography)
+        let bound = NIOLoopBound(self, eventLoop: link.eventLoop)
+        stallTimer = link.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
+            bound.value.checkProgress()
+        }
+    }
+
+    /// Ends the client. What was persisted stays in the log; callers that wait get `closed`.
+    func close(_ promise: EventLoopPromise<Void>) {
+        closing.append(promise)
+        guard !isClosed else { return finishClosing() }
+        isClosed = true
+        machine?.fail(.closed, "the client was closed")
+        opening?.fail(RecallError(.closed, "the client was closed"))
+        opening = nil
+        handleEvents()
+        leaveLink()
+        while let submission = queue.popFirst() {
+            finish(submission.call, .failure(RecallError(.closed, "the client was closed")))
+        }
+        finishClosing()
+    }
+
+    /// Nothing more is said or heard.
+    private func leaveLink() {
+        if let stream {
+            var writer = ByteWriter()
+            writer.frame(Detach(stream: stream))
+            link.write(writer.bytes)
+            link.closeStream(stream)
+        }
+        stream = nil
+        stallTimer?.cancel()
+        holdTimer?.cancel()
+        link.remove(self)
+    }
+
+    /// The log is let go when its last operation has ended.
+    private func finishClosing() {
+        guard machine?.isLogIdle ?? true else { return }
+        for promise in closing { promise.succeed(()) }
+        closing = []
+        notices.finish()
+    }
+
+    // MARK: From callers
+
+    func submit(_ contents: [([UInt8], isRequest: Bool)], _ waiters: [Waiter]) -> [CallID] {
+        var calls: [CallID] = []
+        for ((content, isRequest), waiter) in zip(contents, waiters) {
+            lastCall &+= 1
+            let call = CallID(lastCall)
+            calls.append(call)
+            guard !isClosed else {
+                waiter.resume(.failure(RecallError(.closed, "the client was closed")))
+                continue
+            }
+            self.waiters[call] = waiter
+            queue.append(Submission(call: call, content: content, isRequest: isRequest))
+        }
+        schedulePump()
+        return calls
+    }
+
+    /// The caller was cancelled. A message that is in the log already is delivered all the same.
+    func cancel(_ call: CallID) {
+        guard waiters[call] != nil else { return }
+        machine?.forget(call)
+        finish(call, .failure(CancellationError()))
+    }
+
+    var head: SequenceNumber { machine?.head ?? .zero }
+    var acknowledged: SequenceNumber { machine?.acknowledged ?? .zero }
+    var session: SessionID? { machine?.header.session }
+
+    /// Where the log stands.
+    var place: (header: LogHeader, head: SequenceNumber, checkpoints: [Position])? {
+        guard let header = machine?.header else { return nil }
+        return (header, head, machine?.checkpointPositions ?? [])
+    }
+
+    // MARK: The link
+
+    func connected() {
+        stream = nil
+        goOn()
+    }
+
+    private func goOn() {
+        isHeld = false
+        holdTimer?.cancel()
+        holdTimer = nil
+        guard machine != nil else { return initiate() }
+        machine?.limit(messages: link.window.messages, bytes: link.window.bytes)
+        pump()
+    }
+
+    private func initiate() {
+        guard opening != nil else { return }  // it is on its way into the log
+        let stream = link.openStream(self)
+        self.stream = stream
+        var writer = ByteWriter()
+        writer.frame(Initiate(stream: stream, kindVersion: kindVersion, kindName: kindName))
+        link.write(writer.bytes)
+    }
+
+    func receive(_ type: FrameType, _ body: RawSpan) throws(WireError) {
+        progress = .now()
+        var reader = ByteReader(body)
+        guard machine == nil else { return try receive(type, &reader) }
+        switch type {
+        case .initiated: begin(try Initiated(reading: &reader))
+        case .refusal:
+            let refusal = try Refusal(reading: &reader)
+            let text = String(decoding: refusal.text, as: UTF8.self)
+            if refusal.code.isRetryable { return hold(refusal.code, text) }
+            opening?.fail(RecallError(refusal.code, text))
+            opening = nil
+        default: throw .malformed
+        }
+    }
+
+    private func receive(_ type: FrameType, _ reader: inout ByteReader) throws(WireError) {
+        // Initiated twice: an answer of a connection before the log was begun.
+        if type == .initiated { return }
+        try machine?.receive(type, &reader)
+    }
+
+    func batchEnded() { pump() }
+
+    /// The server does not want this session for now: come back after a pause. A link that serves others too stays.
+    private func hold(_ code: FaultCode, _ text: String) {
+        notices.yield(.refused(code, text))
+        isHeld = true
+        guard !link.isPrivate, code != .draining else { return link.leave("\(code): \(text)") }
+        if machine == nil { stream = nil }
+        let bound = NIOLoopBound(self, eventLoop: link.eventLoop)
+        let pause = backoff.next(random: UInt64.random(in: .min ... .max))
+        holdTimer = link.eventLoop.scheduleTask(in: .nanoseconds(pause)) { bound.value.holdEnded() }
+    }
+
+    private func holdEnded() {
+        guard isHeld, link.isOpen else { return }  // else the next connection ends it
+        goOn()
+    }
+
+    func disconnected(reason: String) {
+        stream = nil
+        machine?.disconnected()
+        notices.yield(.disconnected(reason: reason))
+        pump()
+    }
+
+    func drained() {
+        notices.yield(.drained)
+        link.leave("the server is going away")
+    }
+
+    func linkFailed(_ code: FaultCode, _ text: String) {
+        opening?.fail(RecallError(code, text))
+        opening = nil
+        machine?.fail(code, text)
+        pump()
+    }
+
+    /// A new session: its name and vector are in the log before anything else.
+    private func begin(_ initiated: Initiated) {
+        let header = LogHeader(
+            session: initiated.session, vector: initiated.vector, kindName: kindName, kindVersion: kindVersion)
+        guard let promise = opening else { return }
+        opening = nil
+        link.closeStream(initiated.stream)
+        stream = nil
+        let bound = NIOLoopBound(self, eventLoop: link.eventLoop)
+        let (log, eventLoop) = (log, link.eventLoop)
+        Task {
+            do {
+                try await log.begin(header)
+                eventLoop.execute { bound.value.begun(header, promise) }
+            } catch {
+                promise.fail(error)
+            }
+        }
+    }
+
+    private func begun(_ header: LogHeader, _ promise: EventLoopPromise<Void>) {
+        guard !isClosed else { return promise.fail(RecallError(.closed, "the client was closed")) }
+        start(RecoveredLog(header: header))
+        promise.succeed(())
+        pump()
+    }
+
+    // MARK: Work
+
+    private func schedulePump() {
+        guard !isPumpScheduled else { return }
+        isPumpScheduled = true
+        let bound = NIOLoopBound(self, eventLoop: link.eventLoop)
+        link.eventLoop.execute {
+            bound.value.isPumpScheduled = false
+            bound.value.pump()
+        }
+    }
+
+    /// Carries out what the machine has to be done, until it has nothing more.
+    private func pump() {
+        guard machine != nil else { return }
+        var isDone = false
+        while !isDone {
+            admit()
+            attachIfWanted()
+            runLog()
+            machine?.advance()
+            isDone = !handleEvents()
+            if let bytes = machine?.takeOutput(), !bytes.isEmpty { link.write(bytes) }
+        }
+        if isClosed { finishClosing() }
+    }
+
+    /// Moves what waits into the window.
+    private func admit() {
+        while let next = queue.first {
+            // Cancelled before its turn: it was never in the log.
+            if waiters[next.call] != nil {
+                let fits = next.isRequest ? machine?.hasRoomForRequest : machine?.hasRoom(for: next.content.count)
+                guard fits == true || machine?.failure != nil else { return }
+                if next.isRequest {
+                    machine?.request(next.content, call: next.call)
+                } else {
+                    machine?.submit(next.content, call: next.call)
+                }
+            }
+            queue.removeFirst(1)
+        }
+    }
+
+    private func attachIfWanted() {
+        guard let nonce = link.nonce, !isHeld, machine?.wantsAttach == true, wantsSession else { return }
+        if let stream { link.closeStream(stream) }
+        let stream = link.openStream(self)
+        self.stream = stream
+        machine?.attach(stream, nonce: nonce)
+    }
+
+    /// An attach is due when there is something to say, and once for each connection so that trouble shows early.
+    private var wantsSession: Bool { stream == nil || machine?.hasUnanswered == true || !queue.isEmpty }
+
+    private func runLog() {
+        while let operation = machine?.nextLogOperation() {
+            if let immediate, case .append(let entries) = operation {
+                do throws(RecallError) {
+                    try immediate.appendNow(entries)
+                    machine?.logAnswered(.done)
+                } catch {
+                    machine?.logFailed(error.code, error.message)
+                }
+                continue
+            }
+            perform(operation)
+            return
+        }
+    }
+
+    private func perform(_ operation: LogOperation) {
+        let bound = NIOLoopBound(self, eventLoop: link.eventLoop)
+        let (log, eventLoop) = (log, link.eventLoop)
+        Task {
+            let result: Result<LogAnswer, any Error>
+            do { result = .success(try await log.perform(operation)) } catch { result = .failure(error) }
+            eventLoop.execute { bound.value.logEnded(result) }
+        }
+    }
+
+    private func logEnded(_ result: Result<LogAnswer, any Error>) {
+        switch result {
+        case .success(let answer): machine?.logAnswered(answer)
+        case .failure(let error as RecallError): machine?.logFailed(error.code, error.message)
+        case .failure(let error): machine?.logFailed(.logFailed, "\(error)")
+        }
+        pump()
+    }
+
+    /// Wakes callers and tells watchers; true if there was anything.
+    @discardableResult
+    private func handleEvents() -> Bool {
+        guard let events = machine?.takeEvents(), !events.isEmpty else { return false }
+        for event in events {
+            switch event {
+            case .deliver(let call, let result): finish(call, .success(result))
+            case .attached(let replayed, let microseconds): attached(replayed, microseconds)
+            case .recallAsked: break
+            case .checkpointKept(let number, let byteCount):
+                notices.yield(.checkpoint(at: number, byteCount: byteCount))
+            case .adopted(let number): notices.yield(.adopted(at: number))
+            case .refusedForNow(let code, let text): hold(code, text)
+            case .failed(let code, let text):
+                guard code != .closed else { continue }
+                notices.yield(.failed(code, text))
+                leaveLink()
+                logger.error("the session has ended", metadata: ["code": "\(code)", "reason": "\(text)"])
+            }
+        }
+        return true
+    }
+
+    private func attached(_ replayed: UInt64, _ microseconds: UInt64) {
+        link.succeeded()
+        backoff.reset()
+        if let endpoint = link.endpoint { notices.yield(.connected(to: endpoint)) }
+        if replayed > 0 || microseconds > 0 {
+            notices.yield(
+                .recalled(messages: Int(clamping: replayed), duration: .microseconds(Int64(clamping: microseconds))))
+        }
+    }
+
+    private func finish(_ call: CallID, _ result: Result<CallResult, any Error>) {
+        waiters.removeValue(forKey: call)?.resume(result)
+    }
+
+    /// A server that lives but has lost the session says nothing: what is unanswered for too long is sent again.
+    private func checkProgress() {
+        guard machine?.hasUnanswered == true, machine?.isLive == true else { return progress = .now() }
+        guard (NIODeadline.now() - progress).nanoseconds > link.configuration.silenceLimit.nanoseconds else { return }
+        progress = .now()
+        machine?.stalled()
+        pump()
+    }
+}

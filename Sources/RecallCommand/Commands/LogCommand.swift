@@ -1,0 +1,137 @@
+internal import ArgumentParser
+internal import Recall
+internal import RecallCore
+
+/// `recall log`: looks into a log, without a server and beside whoever is writing it.
+struct LogCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "log",
+        abstract: "Look into a session's log: offline, and also while it is in use.",
+        subcommands: [Show.self, Verify.self, Export.self])
+
+    struct File: ParsableArguments {
+        @Argument(help: "The log's file.", completion: .file())
+        var file: String
+    }
+
+    /// What went wrong with the log, with its file's name.
+    static func explain(_ error: any Error, _ file: String) -> any Error {
+        switch error {
+        case let fault as LogFault: CommandError("\(file): \(fault.text)")
+        case let error as CommandError where !error.description.contains(file):
+            CommandError("\(file): \(error)")
+        default: error
+        }
+    }
+}
+
+extension LogCommand {
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Say what a log holds, but not its content.",
+            discussion: "Prints nothing secret: neither updates nor keys. It is safe to send the output to others.")
+
+        @OptionGroup var log: File
+        @Flag(help: "Print one JSON object.") var json = false
+
+        func run() throws {
+            do {
+                let summary = try LogInspection(log.file).summary()
+                if json {
+                    return try Output.line(.object(Dictionary(summary) { $1 }))
+                }
+                let width = summary.map { $0.name.string.count }.max() ?? 0
+                for (name, value) in summary {
+                    let padding = String(repeating: " ", count: width - name.string.count)
+                    try Output.line("\(name)\(padding)  \(Self.plain(value))")
+                }
+            } catch {
+                throw LogCommand.explain(error, log.file)
+            }
+        }
+
+        private static func plain(_ value: JSONValue) -> String {
+            switch value {
+            case .string(let text): text.string
+            case .null: "-"
+            case .array(let elements) where elements.isEmpty: "-"
+            default: value.encodedText
+            }
+        }
+    }
+
+    struct Verify: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Recompute a log's chain of seals and compare it with every receipt and checkpoint.",
+            discussion: """
+                Exits with 0 if all agree, with 1 and the range of updates in question if not. A receipt's own code \
+                can be verified only by a server that has the key, which it does whenever the session is recalled.
+                """)
+
+        @OptionGroup var log: File
+        @Flag(help: "Print one JSON object.") var json = false
+
+        func run() throws {
+            do {
+                let inspection = try LogInspection(log.file)
+                if let damage = inspection.contents.damage { throw CommandError("damaged: \(damage)") }
+                let (receipts, unacknowledged) = try inspection.verify()
+                let (first, last) = (inspection.base.number.rawValue + 1, inspection.contents.last.rawValue)
+                if json {
+                    return try Output.line([
+                        "ok": true, "first": .number(JSONNumber(first)), "last": .number(JSONNumber(last)),
+                        "receipts": .number(JSONNumber(receipts)),
+                        "unacknowledged": .number(JSONNumber(unacknowledged)),
+                    ])
+                }
+                let range = first <= last ? "updates \(first) to \(last)" : "no update after checkpoint \(last)"
+                try Output.line(
+                    "ok: \(range); stretches that end at a receipt: \(receipts); not acknowledged: \(unacknowledged)")
+            } catch {
+                throw LogCommand.explain(error, log.file)
+            }
+        }
+    }
+
+    struct Export: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print the updates that a log holds, as JSON lines.",
+            discussion: """
+                First a line about the log, then one for each update after the older checkpoint, in order. The \
+                content is what the session was sent: treat the output as you treat the log. With --updates, the \
+                updates alone: lines for the input of 'recall send', which make the same session again if nothing was \
+                forgotten.
+                """)
+
+        @OptionGroup var log: File
+        @Flag(help: "Print the updates alone; only for kinds that this tool knows.") var updates = false
+
+        func run() throws {
+            do {
+                let inspection = try LogInspection(log.file)
+                if !updates { try Output.line(.object(Dictionary(try inspection.summary()) { $1 })) }
+                try inspection.forEachSlice { slice in
+                    var bytes: [UInt8] = []
+                    for message in slice.messages {
+                        try line(message, acknowledged: slice.receipt != nil, inspection).write(to: &bytes)
+                        bytes.append(0x0a)
+                    }
+                    try Output.bytes(bytes)
+                }
+            } catch {
+                throw LogCommand.explain(error, log.file)
+            }
+        }
+
+        private func line(
+            _ message: LoggedMessage, acknowledged: Bool, _ inspection: LogInspection
+        ) throws -> JSONValue {
+            guard updates else { return inspection.describe(message, acknowledged: acknowledged) }
+            guard let update = inspection.update(message) else {
+                throw CommandError(
+                    "update \(message.number) is of a kind that this tool does not know; leave out --updates")
+            }
+            return update
+        }
+    }
+}

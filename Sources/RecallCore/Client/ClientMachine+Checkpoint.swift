@@ -1,0 +1,82 @@
+// Checkpoints: kept only at a position that the log holds, durable before anything is truncated; and adoption.
+
+/// A checkpoint as its segments arrive.
+struct OfferAssembly: Sendable {
+    var header: CheckpointHeader
+    var adoption: Receipt?
+    var segments: [[UInt8]] = []
+}
+
+extension ClientMachine {
+    mutating func offered(_ frame: Offer) {
+        offer = nil
+        if frame.adoption == nil {
+            // The offer follows the acknowledgement of its position on the stream, so it must be where this log now is.
+            guard frame.header.position == front, frame.header.kindVersion == header.kindVersion else { return }
+            if let newest = newestCheckpoint, newest.number >= front.number { return repeatKept(newest) }
+        } else {
+            guard case .attaching = phase, frame.header.position.number > front.number else { return }
+            history = nil
+        }
+        offer = OfferAssembly(header: frame.header, adoption: frame.adoption)
+    }
+
+    /// What is offered was kept before, and the server did not hear of it. Keeping it twice would make both generations
+    /// one, and truncate what the older needs.
+    private mutating func repeatKept(_ checkpoint: LogCheckpoint) {
+        if case .live(let stream) = phase { output.frame(Kept(stream: stream, position: checkpoint.position)) }
+    }
+
+    mutating func segmentOffered(_ frame: OfferSegment, _ raw: RawSpan) {
+        guard offer?.segments.count == Int(clamping: frame.index) else { return offer = nil }
+        offer?.segments.append(raw.array)
+        guard let complete = offer, complete.segments.count == Int(complete.header.segmentCount) else { return }
+        offer = nil
+        let checkpoint = complete.header.checkpoint(complete.segments)
+        if let receipt = complete.adoption { return adopt(checkpoint, receipt) }
+        // The acknowledgements that it stands on go into the log before it.
+        stageAppend()
+        isKeeping = true
+        operations.append(.keep(checkpoint, truncating: newestCheckpoint?.number ?? .zero))
+    }
+
+    mutating func kept(_ checkpoint: Checkpoint) {
+        isKeeping = false
+        olderCheckpoint = newestCheckpoint
+        let position = checkpoint.position
+        newestCheckpoint = LogCheckpoint(number: position.number, position: position, byteCount: checkpoint.byteCount)
+        historyBytes = 0  // at least; what came since is small beside the checkpoint
+        events.append(.checkpointKept(at: position.number, byteCount: checkpoint.byteCount))
+        if case .live(let stream) = phase { output.frame(Kept(stream: stream, position: position)) }
+    }
+
+    /// The log has lost what it had confirmed. Whether its unacknowledged messages are in the state that it adopts is
+    /// not known, so none of them is sent again.
+    private mutating func adopt(_ checkpoint: Checkpoint, _ receipt: Receipt) {
+        isAdopting = true
+        staged.removeAll { if case .message = $0 { true } else { false } }
+        stageAppend()
+        while let pending = tail.popFirst() {
+            deliver(
+                pending.call,
+                .failed(.outcomeUnknown, "the log had lost what it had confirmed; the server's state was adopted"))
+        }
+        tailBytes = 0
+        operations.append(.adopt(checkpoint, receipt: receipt))
+    }
+
+    mutating func adopted(_ checkpoint: Checkpoint, _ receipt: Receipt) {
+        isAdopting = false
+        logged = receipt
+        front = receipt.position
+        reset(to: front)
+        let position = checkpoint.position
+        newestCheckpoint = LogCheckpoint(number: position.number, position: position, byteCount: checkpoint.byteCount)
+        olderCheckpoint = nil
+        (historyBytes, bytesSinceAnchor) = (0, 0)
+        withdrawRequests()
+        for index in requests.indices { requests[index].after = position.number }
+        events.append(.adopted(at: position.number))
+        if let stream = phase.stream { output.frame(Kept(stream: stream, position: position)) }
+    }
+}

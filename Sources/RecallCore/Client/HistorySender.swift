@@ -1,0 +1,160 @@
+/// Answers one recall: reads the log piece by piece and sends it, never more ahead than the server has given credit
+/// for.
+struct HistorySender: Sendable {
+    enum Stage: Sendable, Equatable {
+        /// Looks for the receipt at or before the position that the server named.
+        case findingReceipt(Position)
+        /// Recomputes the chain from that receipt to the position.
+        case comparing(Position, from: Position)
+        /// Reads a checkpoint.
+        case checkpoint(generation: Int)
+        /// Sends what follows a number.
+        case messages(after: SequenceNumber)
+        case ended
+    }
+
+    let recall: RecallID
+    /// Where the history ends: what was acknowledged when the stream attached.
+    let end: Position
+    var stage: Stage
+    private(set) var credit: Int
+
+    init(recall: RecallID, end: Position, stage: Stage, credit: UInt8) {
+        (self.recall, self.end, self.stage, self.credit) = (recall, end, stage, Int(credit))
+    }
+
+    mutating func add(credit chunks: UInt8, to recall: RecallID) {
+        if recall == self.recall { credit = min(credit + Int(chunks), 1024) }
+    }
+
+    mutating func spendCredit() { credit -= 1 }
+
+    /// What to read next; nil while nothing may be sent.
+    var nextRead: LogOperation? {
+        if case .messages = stage, credit <= 0 { nil } else { read }
+    }
+
+    /// What the present stage reads.
+    var read: LogOperation? {
+        switch stage {
+        case .findingReceipt(let position): .readReceipt(atOrBefore: position.number)
+        case .comparing(_, let base): .readSlice(after: base.number)
+        case .checkpoint(let generation): .readCheckpoint(generation: generation)
+        case .messages(let number): .readSlice(after: number)
+        case .ended: nil
+        }
+    }
+}
+
+extension ClientMachine {
+    mutating func recallAsked(_ frame: RecallRequest) {
+        events.append(.recallAsked)
+        beginHistory(frame.recall, frame.origin, credit: frame.credit)
+    }
+
+    mutating func beginHistory(_ recall: RecallID, _ origin: RecallRequest.Origin, credit: UInt8) {
+        func begin(_ stage: HistorySender.Stage) {
+            history = HistorySender(recall: recall, end: front, stage: stage, credit: credit)
+        }
+        switch origin {
+        case .newest where newestCheckpoint != nil: begin(.checkpoint(generation: 0))
+        case .older where olderCheckpoint != nil: begin(.checkpoint(generation: 1))
+        case .newest, .older:
+            begin(.messages(after: .zero))
+            startHistory(.start)
+        case .after(let position) where position == front:
+            begin(.messages(after: position.number))
+            startHistory(.gap)
+        case .after(let position) where position.number < front.number: begin(.findingReceipt(position))
+        case .after: beginHistory(recall, .newest, credit: credit)
+        }
+    }
+
+    private mutating func startHistory(_ base: HistoryStart.Base) {
+        guard let stream = phase.stream, let history else { return }
+        output.frame(HistoryStart(stream: stream, recall: history.recall, base: base))
+        endHistoryIfEmpty()
+    }
+
+    /// A history without messages still ends with a chunk, which carries the receipt.
+    private mutating func endHistoryIfEmpty() {
+        guard let stream = phase.stream, let history, case .messages(let number) = history.stage,
+            number == history.end.number
+        else { return }
+        output.frame(
+            HistoryChunk(stream: stream, recall: history.recall, isLast: true, first: number.next, receipt: logged))
+        self.history?.stage = .ended
+    }
+
+    /// The log answered a read of the sender.
+    mutating func historyRead(_ operation: LogOperation, _ answer: LogAnswer) {
+        // A read that an earlier recall had asked for is of no use to the present one.
+        guard let history, history.read == operation else { return }
+        switch (history.stage, answer) {
+        case (.findingReceipt(let position), .receipt(let receipt)): compare(position, receipt)
+        case (.comparing(let position, let base), .slice(let slice)):
+            let verifier = LogVerifier(vector: header.vector, base: base, cryptography)
+            decide(position, verifier.position(at: position.number, in: slice) == position)
+        case (.checkpoint, .checkpoint(let checkpoint)): sendCheckpoint(checkpoint)
+        case (.messages(let number), .slice(let slice)): sendChunk(slice, after: number)
+        default: break
+        }
+    }
+
+    private mutating func compare(_ position: Position, _ receipt: Receipt?) {
+        var base: Position? = receipt?.position
+        for checkpoint in [olderCheckpoint, newestCheckpoint].compactMap({ $0 })
+        where checkpoint.number <= position.number && checkpoint.number > (base?.number ?? .zero) {
+            base = checkpoint.position
+        }
+        // With a checkpoint the log may have forgotten its beginning, as it has after an adoption.
+        if base == nil, newestCheckpoint == nil { base = .start }
+        guard let base else { return decide(position, false) }
+        if base.number == position.number {
+            decide(position, base == position)
+        } else {
+            history?.stage = .comparing(position, from: base)
+        }
+    }
+
+    private mutating func decide(_ position: Position, _ agrees: Bool) {
+        guard let history else { return }
+        guard agrees else {
+            return beginHistory(history.recall, .newest, credit: UInt8(clamping: history.credit))
+        }
+        self.history?.stage = .messages(after: position.number)
+        startHistory(.gap)
+    }
+
+    private mutating func sendCheckpoint(_ checkpoint: Checkpoint?) {
+        guard let stream = phase.stream, let history else { return }
+        guard let checkpoint else { return fail(.logFailed, "the log has lost a checkpoint that it had kept") }
+        output.frame(
+            HistoryStart(stream: stream, recall: history.recall, base: .checkpoint(CheckpointHeader(checkpoint))))
+        for (index, segment) in checkpoint.segments.enumerated() {
+            output.frame(HistorySegment(stream: stream, recall: history.recall, index: UInt32(index))) {
+                $0.append(segment.span.bytes)
+            }
+        }
+        self.history?.stage = .messages(after: checkpoint.position.number)
+        endHistoryIfEmpty()
+    }
+
+    private mutating func sendChunk(_ slice: LogSlice, after number: SequenceNumber) {
+        guard let stream = phase.stream, let history else { return }
+        guard let receipt = slice.receipt, let first = slice.messages.first, first.number == number.next else {
+            return fail(.logDamaged, "the log has lost messages after update \(number)")
+        }
+        let isLast = receipt.position.number >= history.end.number
+        let chunk = HistoryChunk(
+            stream: stream, recall: history.recall, isLast: isLast, first: first.number, receipt: receipt)
+        output.frame(chunk) { writer in
+            for message in slice.messages {
+                writer.block(message.content.span.bytes)
+                writer.block(message.determinants.span.bytes)
+            }
+        }
+        self.history?.spendCredit()
+        self.history?.stage = isLast ? .ended : .messages(after: receipt.position.number)
+    }
+}

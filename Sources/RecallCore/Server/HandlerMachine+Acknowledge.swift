@@ -1,0 +1,121 @@
+// What goes out at the end of a batch: acknowledgements with one receipt each, the replies that wait for them, and
+// checkpoints after them.
+
+extension HandlerMachine {
+    /// Writes what became due since the last flush. Call it when a batch of received frames was run.
+    package mutating func flush(_ host: some SessionHost) {
+        for id in dirtySlots {
+            guard let slot = slot(id), slot.isDirty else { continue }
+            slot.isDirty = false
+            guard slot.phase == .live, slot.route != nil else { continue }
+            acknowledge(slot, host)
+            writeReplies(slot)
+            if canEncode(slot), slot.sent == slot.window.head.number,
+                slot.debt.isDue(kinds[slot.kind].checkpoints)
+            {
+                _ = sendCheckpoint(slot, adopting: false, host)
+            }
+        }
+        dirtySlots.removeAll(keepingCapacity: true)
+    }
+
+    /// While an effect is out the state is lent, but as it was at the head; a late application may be in its middle.
+    private func canEncode(_ slot: SessionSlot) -> Bool {
+        switch slot.awaiting {
+        case .nothing, .confirmation, .outcome: true
+        case .application, .adoption: false
+        }
+    }
+
+    private mutating func acknowledge(_ slot: SessionSlot, _ host: some SessionHost) {
+        while slot.sent < slot.matched {
+            let first = slot.sent.next
+            guard let (last, end) = receiptBoundary(slot, from: first) else {
+                slot.sent = slot.matched  // confirmed meanwhile: the client has it
+                return
+            }
+            let receipt = slot.keys.makeReceipt(
+                end.position, outputs: end.outputs, kindVersion: slot.kindVersion, time: host.wallTime(), cryptography)
+            write(to: slot) { writer, stream in
+                writer.frame(Acknowledgement(stream: stream, first: first, receipt: receipt)) {
+                    Self.writeItems(slot, first...last, to: &$0)
+                }
+            }
+            slot.sent = last
+        }
+    }
+
+    /// Up to where one acknowledgement reaches: the frame and the distance between receipts are bounded.
+    private func receiptBoundary(
+        _ slot: SessionSlot, from first: SequenceNumber
+    ) -> (last: SequenceNumber, end: AppliedUpdate)? {
+        guard var end = slot.window.entry(at: first) else { return nil }
+        var last = first
+        var logged = end.contentBytes + end.determinants.count
+        var carried = end.determinants.count + end.reply.count
+        while last < slot.matched, let entry = slot.window.entry(at: last.next) {
+            logged += entry.contentBytes + entry.determinants.count
+            carried += entry.determinants.count + entry.reply.count + 12
+            if logged > WireLimits.receiptInterval || carried > WireLimits.receiptInterval { break }
+            (last, end) = (last.next, entry)
+        }
+        return (last, end)
+    }
+
+    private static func writeItems(
+        _ slot: SessionSlot, _ range: ClosedRange<SequenceNumber>, to writer: inout ByteWriter
+    ) {
+        var number = range.lowerBound
+        while number <= range.upperBound {
+            if let entry = slot.window.entry(at: number), !entry.determinants.isEmpty || !entry.reply.isEmpty {
+                writer.integer(UInt32(truncatingIfNeeded: number.distance(from: range.lowerBound)))
+                writer.block(entry.determinants.span.bytes)
+                writer.block(entry.reply.span.bytes)
+            }
+            number = number.next
+        }
+    }
+
+    private mutating func writeReplies(_ slot: SessionSlot) {
+        // A reply shows a state: it may go out only behind the acknowledgement of that state.
+        let ready = slot.replies.prefix { $0.number <= slot.sent }
+        for reply in ready {
+            write(to: slot) { writer, stream in
+                writer.frame(
+                    Reply(stream: stream, request: reply.request, number: reply.number, status: reply.status)
+                ) { $0.append(reply.bytes.span.bytes) }
+            }
+        }
+        slot.replies.removeFirst(ready.count)
+    }
+
+    /// Offers the state at the head; false if it does not encode.
+    mutating func sendCheckpoint(_ slot: SessionSlot, adopting: Bool, _ host: some SessionHost) -> Bool {
+        guard slot.window.head.number > .zero, let state = host.encode(slot.id) else { return false }
+        let count = CheckpointHeader.segmentCount(forBytes: state.count)
+        guard count <= WireLimits.segments else { return false }
+        let header = CheckpointHeader(
+            kindVersion: slot.kindVersion, position: slot.window.head, outputs: slot.outputs, time: host.wallTime(),
+            segmentCount: UInt32(count))
+        let receipt =
+            adopting
+            ? slot.keys.makeReceipt(
+                header.position, outputs: header.outputs, kindVersion: slot.kindVersion, time: header.time, cryptography
+            )
+            : nil
+        write(to: slot) { $0.frame(Offer(stream: $1, header: header, adoption: receipt)) }
+        var size = 0
+        for segment in 0..<count {
+            let start = segment * WireLimits.segment
+            let plain = state.span.bytes.extracting(start..<min(start + WireLimits.segment, state.count))
+            let nonce = host.randomBytes(12)
+            let sealed = header.seal(plain, segment: UInt32(segment), nonce: nonce, slot.keys, cryptography)
+            size += sealed.count
+            write(to: slot) { writer, stream in
+                writer.frame(OfferSegment(stream: stream, index: UInt32(segment))) { $0.append(sealed.span.bytes) }
+            }
+        }
+        if !adopting { slot.debt.offer(at: header.position, size: size) }
+        return true
+    }
+}

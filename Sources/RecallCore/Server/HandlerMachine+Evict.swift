@@ -1,0 +1,130 @@
+// Sessions leave: by a detector's word, for want of room, or because nobody used them. All of it costs a recall at
+// most.
+
+extension HandlerMachine {
+    /// Bytes that a live session costs beside its state.
+    static var slotBytes: Int { 1024 }
+
+    /// Deletes a session as a failure detector asks: nothing of this copy is sent any more, and its client is told.
+    package mutating func delete(_ session: SessionID, _ host: some SessionHost) {
+        guard let id = index[session], let slot = slot(id) else { return }
+        delete(slot, host)
+    }
+
+    /// As above, by place; one that was reused meanwhile is left alone.
+    package mutating func delete(_ id: SlotID, _ incarnation: Incarnation, _ host: some SessionHost) {
+        guard let slot = slot(id), slot.incarnation == incarnation else { return }
+        delete(slot, host)
+    }
+
+    mutating func delete(_ slot: SessionSlot, _ host: some SessionHost) {
+        write(to: slot) { $0.frame(Gone(stream: $1)) }
+        remove(slot, host)
+        startAdmitted(host)
+    }
+
+    /// Deletes idle sessions that nobody used since `time`. A bounded number a call; true if there may be more.
+    package mutating func evictIdle(since time: Instant, _ host: some SessionHost, limit: Int = 1024) -> Bool {
+        for _ in 0..<limit {
+            guard let id = oldest, let slot = slot(id), slot.lastActive < time else { return false }
+            if isWanted(slot) {
+                touch(slot, time)
+            } else {
+                delete(slot, host)
+            }
+        }
+        return true
+    }
+
+    /// Tells every client to go elsewhere and takes no more sessions.
+    package mutating func drain() {
+        guard !isDraining else { return }
+        isDraining = true
+        for connection in connections.values.sorted(by: { $0.id.rawValue < $1.id.rawValue }) {
+            write(to: connection) { $0.frame(.drain) }
+        }
+    }
+
+    /// True while a session is in the middle of something that a drain should let finish.
+    package var hasWork: Bool {
+        slots.contains { slot in
+            slot.map { $0.route != nil && $0.phase == .live && ($0.awaiting != .nothing || !$0.queue.isEmpty) } ?? false
+        }
+    }
+
+    /// True while somebody waits for the session who did his part. A client that was asked for its history and sends
+    /// nothing is not waited for.
+    private func isWanted(_ slot: SessionSlot) -> Bool {
+        slot.isBusy && slot.route != nil && !slot.isStarved
+    }
+
+    /// Makes room for one more session, if idle ones can go. False if there is none.
+    mutating func makeRoom(_ host: some SessionHost) -> Bool {
+        var tries = 64
+        while index.count >= limits.sessions || memoryInUse > limits.memory, tries > 0 {
+            tries -= 1
+            guard let id = oldest, let slot = slot(id) else { break }
+            if isWanted(slot) {
+                touch(slot, slot.lastActive)
+            } else {
+                delete(slot, host)
+            }
+        }
+        // Memory is an estimate, so beyond it a session alone is taken on; their number is a bound.
+        return index.count < limits.sessions
+    }
+
+    /// Deletes the longest unused sessions while all of them take more memory than they may: they grow after they were
+    /// taken on. A bounded number a call. The last one stays, however big it is.
+    package mutating func evictBeyondMemory(_ host: some SessionHost, limit: Int = 1024) {
+        var tries = limit
+        while memoryInUse > limits.memory, index.count > 1, tries > 0 {
+            tries -= 1
+            guard let id = oldest, let slot = slot(id) else { return }
+            if isWanted(slot) {
+                touch(slot, slot.lastActive)
+            } else {
+                delete(slot, host)
+            }
+        }
+    }
+
+    // MARK: Accounts
+
+    func estimate(_ slot: SessionSlot) -> Int { Self.slotBytes + slot.debt.checkpointBytes + slot.debt.bytes }
+
+    mutating func account(_ slot: SessionSlot) {
+        let bytes = estimate(slot)
+        memoryInUse += bytes - slot.countedBytes
+        slot.countedBytes = bytes
+    }
+
+    mutating func account(_ slot: SessionSlot, adding bytes: Int) {
+        memoryInUse += bytes
+        slot.countedBytes += bytes
+    }
+
+    // MARK: Least recently used order, a list through the slots
+
+    /// Moves a session to the newest end.
+    mutating func touch(_ slot: SessionSlot, _ now: Instant) {
+        slot.lastActive = now
+        guard newest != slot.id else { return }
+        unlink(slot)
+        link(slot)
+    }
+
+    mutating func link(_ slot: SessionSlot) {
+        slot.older = newest
+        slot.newer = nil
+        if let newest { self.slot(newest)?.newer = slot.id }
+        newest = slot.id
+        if oldest == nil { oldest = slot.id }
+    }
+
+    mutating func unlink(_ slot: SessionSlot) {
+        if let newer = slot.newer { self.slot(newer)?.older = slot.older } else { newest = slot.older }
+        if let older = slot.older { self.slot(older)?.newer = slot.newer } else { oldest = slot.newer }
+        (slot.newer, slot.older) = (nil, nil)
+    }
+}

@@ -1,0 +1,331 @@
+// Recall: admission, the history's arrival, and its replay chunk by chunk.
+
+extension HandlerMachine {
+    /// Drops an orphan and recalls everything. What the copy had confirmed stays as a tombstone until the recall ends.
+    mutating func recallInFull(_ slot: SessionSlot, _ claim: AttachClaim, _ now: Instant, _ host: some SessionHost) {
+        slot.drops += 1
+        guard slot.drops <= limits.drops else {
+            slot.drops = 0  // the client's pause is the limit: it comes back, and is to be served then
+            return refuse(slot, .overloaded, "the session's copies were dropped too often", host)
+        }
+        beginRecall(slot, claim, isGap: false, now, host)
+    }
+
+    /// Asks for a place among the recalls. A full recall drops what is here.
+    mutating func beginRecall(
+        _ slot: SessionSlot, _ claim: AttachClaim, isGap: Bool, _ now: Instant, _ host: some SessionHost
+    ) {
+        if !isGap { bury(slot, host) }
+        slot.recall = RecallProgress(claim: claim, startedAt: now, id: .unasked, isGap: isGap)
+        slot.phase = .waiting
+        if claim.receipt == nil, claim.checkpoint == nil, !isGap {
+            startFresh(slot, host)
+            return finishRecall(slot, now, host)
+        }
+        // What a recall holds at most: the checkpoint sealed and open, and the chunks that may be ahead.
+        let checkpointBytes = Int(clamping: claim.checkpoint?.byteCount ?? 0)
+        let bytes = 2 * min(checkpointBytes, 1 << 30) + Int(WireLimits.historyCredit) * WireLimits.receiptInterval
+        guard let connection = slot.route?.connection else { return }
+        switch admission.request(slot.id, from: connection, bytes: bytes) {
+        case .admitted: startRecall(slot, unasked: claim.historyFollows && !isGap, host)
+        case .waiting: startAdmitted(host)  // it may have given up a smaller place for this
+        case .overloaded: refuse(slot, .overloaded, "too many recalls wait", host)
+        }
+    }
+
+    /// Drops the copy and keeps its confirmed position, unless one that is not checked yet lies later.
+    mutating func bury(_ slot: SessionSlot, _ host: some SessionHost) {
+        if slot.hasInstance, slot.window.confirmed.number > (slot.tombstone?.number ?? .zero) {
+            slot.tombstone = slot.window.confirmed
+        }
+        dropCopy(slot, host)
+    }
+
+    private mutating func startFresh(_ slot: SessionSlot, _ host: some SessionHost) {
+        host.create(slot.id, slot.incarnation, session: slot.session, kind: slot.kind)
+        slot.hasInstance = true
+    }
+
+    /// Starts those that have a place now.
+    mutating func startAdmitted(_ host: some SessionHost) {
+        while let id = admission.next() {
+            guard let slot = slot(id), slot.recall != nil else {
+                admission.finish(id)
+                continue
+            }
+            startRecall(slot, unasked: false, host)
+        }
+    }
+
+    private mutating func startRecall(_ slot: SessionSlot, unasked: Bool, _ host: some SessionHost) {
+        slot.phase = .recalling
+        host.observe(slot.id, .recallStarted)
+        guard !unasked, let recall = slot.recall else { return }
+        ask(slot, recall.isGap ? .after(slot.window.head) : .newest)
+    }
+
+    private mutating func ask(_ slot: SessionSlot, _ origin: RecallRequest.Origin) {
+        slot.lastRecall &+= 1
+        let id = RecallID(slot.lastRecall)
+        slot.recall?.id = id
+        slot.recall?.stage = .asked
+        slot.recall?.reader = nil
+        slot.recall?.chunks.removeAll()
+        write(to: slot) {
+            $0.frame(RecallRequest(stream: $1, recall: id, credit: WireLimits.historyCredit, origin: origin))
+        }
+    }
+
+    /// Ends a recall that nobody waits for. The slot goes with it, unless a tombstone has to be remembered.
+    mutating func abandonRecall(_ slot: SessionSlot, _ host: some SessionHost) {
+        bury(slot, host)
+        admission.finish(slot.id)
+        slot.recall = nil
+        slot.phase = .waiting
+        if slot.tombstone == nil { remove(slot, host) }
+    }
+
+    // MARK: The history arrives
+
+    mutating func historyStarted(_ slot: SessionSlot, _ frame: HistoryStart, _ host: some SessionHost) {
+        guard let recall = slot.recall, slot.phase == .recalling, recall.id == frame.recall else { return }
+        guard case .asked = recall.stage else {
+            return refuse(slot, .unexpectedFrame, "a history that had begun begins again", host)
+        }
+        switch frame.base {
+        case .gap:
+            guard recall.isGap else { return refuse(slot, .unexpectedFrame, "the whole history was asked for", host) }
+            startReading(slot, after: slot.window.head)
+        case .start:
+            if recall.isGap { becomeFull(slot, host) }
+            startFresh(slot, host)
+            startReading(slot, after: .start)
+        case .checkpoint(let header):
+            if recall.isGap { becomeFull(slot, host) }
+            guard header.kindVersion == slot.kindVersion, header.position.number <= recall.claim.acknowledged.number
+            else {
+                return checkpointFailed(slot, host)
+            }
+            slot.recall?.stage = .checkpoint(CheckpointAssembly(header: header))
+        }
+    }
+
+    /// The gap did not fit: what is here is dropped.
+    private mutating func becomeFull(_ slot: SessionSlot, _ host: some SessionHost) {
+        bury(slot, host)
+        slot.recall?.isGap = false
+    }
+
+    private func startReading(_ slot: SessionSlot, after base: Position) {
+        slot.recall?.base = base.number
+        slot.recall?.reader = HistoryReader(after: base, keys: slot.keys, kindVersion: slot.kindVersion, cryptography)
+        slot.recall?.stage = .messages
+    }
+
+    mutating func segmentArrived(
+        _ slot: SessionSlot, _ frame: HistorySegment, _ raw: RawSpan, _ host: some SessionHost
+    ) {
+        guard slot.phase == .recalling, slot.recall?.id == frame.recall else { return }
+        let limit = Int(clamping: slot.recall?.claim.checkpoint?.byteCount ?? 0)
+        guard case .checkpoint(var assembly)? = slot.recall?.stage, assembly.next == frame.index else {
+            return refuse(slot, .unexpectedFrame, "a checkpoint's segment out of order", host)
+        }
+        slot.recall?.stage = .asked  // so that the plaintext is referenced once and grows in place
+        assembly.sealedBytes += raw.byteCount
+        guard assembly.sealedBytes <= limit else {
+            return refuse(slot, .windowExceeded, "the checkpoint is larger than the attach said", host)
+        }
+        guard let plain = assembly.header.open(raw, segment: frame.index, slot.keys, cryptography) else {
+            return checkpointFailed(slot, host)
+        }
+        assembly.state.append(contentsOf: plain)
+        assembly.next += 1
+        guard assembly.next == assembly.header.segmentCount else {
+            slot.recall?.stage = .checkpoint(assembly)
+            return
+        }
+        if let tombstone = slot.tombstone, tombstone.number == assembly.header.position.number,
+            tombstone != assembly.header.position
+        {
+            return historyFailed(slot, Self.forked(tombstone.number), host)
+        }
+        startFresh(slot, host)
+        guard host.restore(slot.id, state: assembly.state) else {
+            dropCopy(slot, host)
+            return checkpointFailed(slot, host)
+        }
+        slot.outputs = assembly.header.outputs
+        slot.window = CopyWindow(confirmed: assembly.header.position)
+        slot.debt = ReplayDebt(checkpointBytes: assembly.sealedBytes)
+        account(slot)
+        startReading(slot, after: assembly.header.position)
+    }
+
+    /// The newest checkpoint is unusable; the one before it, with the messages since, leads to the same state.
+    private mutating func checkpointFailed(_ slot: SessionSlot, _ host: some SessionHost) {
+        guard slot.recall?.triedOlder == false else {
+            return refuse(slot, .badCheckpoint, "no checkpoint in the log verifies and decodes here", host)
+        }
+        slot.recall?.triedOlder = true
+        ask(slot, .older)
+    }
+
+    mutating func chunkArrived(
+        _ slot: SessionSlot, _ frame: HistoryChunk, _ raw: RawSpan, _ now: Instant, _ host: some SessionHost
+    ) {
+        guard let recall = slot.recall, slot.phase == .recalling, recall.id == frame.recall else { return }
+        guard recall.chunks.count < Int(WireLimits.historyCredit), var reader = recall.reader else {
+            return refuse(slot, .windowExceeded, "a history chunk without credit or before the history's start", host)
+        }
+        do throws(HistoryFault) {
+            let chunk = try reader.verify(frame, raw)
+            try checkTombstone(slot, chunk)
+            if chunk.isLast, reader.front != recall.claim.acknowledged {
+                throw HistoryFault(
+                    .brokenChain, frame.first, reader.front.number, "the history ends elsewhere than the attach said")
+            }
+            if recall.isGap { _ = slot.window.confirm(slot.window.head) }
+            slot.recall?.reader = reader
+            slot.recall?.chunks.append(chunk)
+            setReady(slot)
+        } catch {
+            historyFailed(slot, error, host)
+        }
+    }
+
+    private func checkTombstone(_ slot: SessionSlot, _ chunk: VerifiedChunk) throws(HistoryFault) {
+        guard let tombstone = slot.tombstone, let first = chunk.messages.first?.position.number else { return }
+        guard tombstone.number >= first else { return }
+        let offset = tombstone.number.distance(from: first)
+        guard offset < chunk.messages.count else { return }
+        guard chunk.messages[offset].position == tombstone else {
+            throw Self.forked(tombstone.number)
+        }
+    }
+
+    private static func forked(_ number: SequenceNumber) -> HistoryFault {
+        HistoryFault(.forked, number, number, forkedText(number))
+    }
+
+    static func forkedText(_ number: SequenceNumber) -> String {
+        "update \(number) was confirmed with another content or outcome: two writers used one log"
+    }
+
+    /// Only a full recall is final: a gap that does not extend the copy drops it and recalls everything.
+    mutating func historyFailed(_ slot: SessionSlot, _ fault: HistoryFault, _ host: some SessionHost) {
+        guard slot.recall?.isGap == true else {
+            return refuse(slot, fault.code, first: fault.first, last: fault.last, fault.text, host)
+        }
+        becomeFull(slot, host)
+        ask(slot, .newest)
+    }
+
+    // MARK: Replay
+
+    /// Replays what was verified, one chunk a turn; true if there is more to do now.
+    mutating func replay(_ slot: SessionSlot, _ now: Instant, _ host: some SessionHost) -> Bool {
+        guard slot.awaiting == .nothing, var chunk = slot.recall?.chunks.popFirst() else { return false }
+        do throws(HistoryFault) {
+            while chunk.done < chunk.messages.count {
+                let message = chunk.messages[chunk.done]
+                chunk.done += 1
+                guard try replay(slot, message, chunk.bytes.span.bytes, host) else {
+                    slot.recall?.chunks.putBack(chunk)
+                    return false
+                }
+            }
+            try finish(chunk, slot)
+        } catch {
+            historyFailed(slot, error, host)
+            return false
+        }
+        if chunk.isLast {
+            finishRecall(slot, now, host)
+            return slot.isReady
+        }
+        if let id = slot.recall?.id { write(to: slot) { $0.frame(Credit(stream: $1, recall: id, chunks: 1)) } }
+        return slot.recall?.chunks.isEmpty == false
+    }
+
+    /// Replays one message; false if the host answers later.
+    private mutating func replay(
+        _ slot: SessionSlot, _ message: VerifiedMessage, _ bytes: RawSpan, _ host: some SessionHost
+    ) throws(HistoryFault) -> Bool {
+        let number = message.position.number
+        let recorded: Determinants
+        do throws(WireError) { recorded = try Determinants(bytes.extracting(message.determinants)) } catch {
+            throw HistoryFault(.diverged, number, number, "the determinants of update \(number) are \(error)")
+        }
+        slot.debt.add(bytes: message.content.count + message.determinants.count)
+        slot.recall?.replayed += 1
+        if !message.determinants.isEmpty { slot.lastDetermined = number }
+        switch recorded.ending {
+        case .refused, .failed: return true  // never asked again
+        case .applied, .outcome: break
+        }
+        guard !host.isPoisoned(slot.session, number, message.position.seal) else {
+            throw HistoryFault(
+                .poisoned, number, number, "update \(number) was accepted before, but this server's code dies of it")
+        }
+        let call = UpdateCall(
+            slot: slot.id, incarnation: slot.incarnation, session: slot.session, number: number,
+            seal: message.position.seal, keys: slot.keys, recorded: recorded)
+        var reply = ByteWriter()
+        let verdict = host.apply(call, content: bytes.extracting(message.content), reply: &reply)
+        if case .pending = verdict {
+            slot.awaiting = .application(.init(number: number, seal: message.position.seal, contentBytes: 0))
+            return false
+        }
+        try replayed(slot, number, recorded, verdict, reply.bytes)
+        return true
+    }
+
+    /// Judges a replayed update: it must have ended as it did the first time.
+    func replayed(
+        _ slot: SessionSlot, _ number: SequenceNumber, _ recorded: Determinants?, _ verdict: UpdateVerdict,
+        _ reply: [UInt8]
+    ) throws(HistoryFault) {
+        switch verdict {
+        case .applied(let clock):
+            if let recorded, clock != recorded.clock {
+                throw HistoryFault(
+                    .diverged, number, number, "update \(number) reads the clock otherwise than the first time")
+            }
+            slot.outputs = cryptography.outputs(reply.span.bytes, number: number, after: slot.outputs)
+        case .broken(let text):
+            throw HistoryFault(
+                .inconsistent, number, number,
+                "update \(number) breaks the state: \(String(decoding: text, as: UTF8.self))")
+        case .refused, .failed, .effect, .pending:
+            throw HistoryFault(.diverged, number, number, "update \(number) was applied the first time and is not now")
+        }
+    }
+
+    /// The replies of a whole chunk must be those of its receipt.
+    private func finish(_ chunk: VerifiedChunk, _ slot: SessionSlot) throws(HistoryFault) {
+        guard let receipt = chunk.receipt else { return }
+        guard receipt.outputs == slot.outputs else {
+            let last = receipt.position.number
+            let first = chunk.messages.first?.position.number ?? last
+            throw HistoryFault(
+                .diverged, first, last, "replaying updates \(first)-\(last) gives other replies than the first time")
+        }
+        slot.window = CopyWindow(confirmed: receipt.position)
+    }
+
+    /// The copy is what the log says: from here on the client sees it.
+    private mutating func finishRecall(_ slot: SessionSlot, _ now: Instant, _ host: some SessionHost) {
+        guard let recall = slot.recall else { return }
+        slot.recall = nil
+        slot.tombstone = nil
+        slot.phase = .live
+        admission.finish(slot.id)
+        account(slot)
+        let nanoseconds = recall.startedAt.nanoseconds(to: now)
+        if recall.claim.receipt != nil {
+            host.observe(slot.id, .recalled(messages: recall.replayed, nanoseconds: nanoseconds))
+        }
+        goOn(slot, now, replayed: recall.replayed, nanoseconds: nanoseconds)
+        startAdmitted(host)
+    }
+}

@@ -1,0 +1,250 @@
+/// What a handler hosts and how much it takes on.
+package struct HandlerLimits: Sendable, Hashable {
+    /// Sessions here at once, live or recalling; the least recently used idle one makes room.
+    package var sessions = 1_000_000
+    /// Bytes of sessions, estimated from their checkpoints and messages; beyond, idle ones are evicted.
+    package var memory = 1 << 30
+    package var recalls = RecallAdmission.Limits()
+    /// Updates and requests of one session that wait for their turn.
+    package var windowMessages = WireLimits.windowMessages
+    package var windowBytes = WireLimits.windowBytes
+    /// Orphaned copies dropped for one session before something is confirmed; beyond, `overloaded` makes it pause.
+    package var drops = 64
+    /// Applied and unconfirmed updates of one session; beyond, it waits for a confirmation.
+    package var unconfirmed = 4 * WireLimits.windowMessages
+    /// Messages applied for one session before another has its turn.
+    package var turn = 256
+
+    package init() {}
+}
+
+/// A kind that a handler hosts, without its code.
+package struct KindTerms: Sendable {
+    package var name: [UInt8]
+    package var version: UInt32
+    package var checkpoints = CheckpointPolicy()
+    /// What to do with a client whose log ends before what it had confirmed.
+    package var adoptsBehind = false
+    /// A receipt older than this refuses the attach as `expired`; nil: never. Nanoseconds.
+    package var maximumIdleAge: Int64?
+
+    package init(name: [UInt8], version: UInt32) { (self.name, self.version) = (name, version) }
+}
+
+/// The server's half of the protocol for many sessions, without I/O: frames in, frames out, calls to the host between.
+///
+/// Faults are of three kinds. A peer's fault refuses its stream or its connection and touches nothing else. Late or
+/// lost frames are harmless and ignored. A fault of our own would be a bug; none is provoked by bytes.
+package struct HandlerMachine: ~Copyable {
+    /// A connection after its hello.
+    final class Connection {
+        let id: ConnectionID
+        let principal: [UInt8]?
+        let nonce: Digest
+        var streams: [StreamID: SlotID] = [:]
+        var lastStream = StreamID.connection
+        var output = ByteWriter()
+        var isDirty = false
+        var isClosing = false
+        var lastPing: Instant?
+
+        init(id: ConnectionID, principal: [UInt8]?, nonce: Digest) {
+            (self.id, self.principal, self.nonce) = (id, principal, nonce)
+        }
+    }
+
+    let kinds: [KindTerms]
+    let limits: HandlerLimits
+    let cryptography: Cryptography
+    var ring: KeyRing
+    var vectorKeys: [KeyID: Digest] = [:]
+    var connections: [ConnectionID: Connection] = [:]
+    var slots: [SessionSlot?] = []
+    var freeSlots: [Int] = []
+    var index: [SessionID: SlotID] = [:]
+    var admission: RecallAdmission
+    var ready = Fifo<SlotID>()
+    var dirtySlots: [SlotID] = []
+    var dirtyConnections: [ConnectionID] = []
+    var newest: SlotID?
+    var oldest: SlotID?
+    var lastIncarnation: UInt64 = 0
+    var isDraining = false
+    /// Estimated bytes of all sessions here.
+    package var memoryInUse = 0
+
+    package init(kinds: [KindTerms], ring: KeyRing, limits: HandlerLimits = .init(), _ cryptography: Cryptography) {
+        (self.kinds, self.ring, self.limits, self.cryptography) = (kinds, ring, limits, cryptography)
+        admission = RecallAdmission(limits.recalls)
+        for entry in ring.secrets {
+            vectorKeys[entry.id] = SessionKeys.vectorKey(root: entry.secret, cryptography)
+        }
+    }
+
+    package var sessionCount: Int { index.count }
+    package var recallCount: Int { admission.runningCount }
+    package var waitingRecallCount: Int { admission.waitingCount }
+
+    // MARK: Connections
+
+    /// A peer said a valid hello and is who it says.
+    package mutating func open(_ id: ConnectionID, principal: [UInt8]?, nonce: Digest) {
+        let connection = Connection(id: id, principal: principal, nonce: nonce)
+        connections[id] = connection
+        let hello = ServerHello(
+            windowMessages: UInt32(limits.windowMessages), windowBytes: UInt32(limits.windowBytes), nonce: nonce)
+        write(to: connection) { $0.frame(hello) }
+        if isDraining { write(to: connection) { $0.frame(.drain) } }
+    }
+
+    /// The connection ended. Its sessions stay, without a route, until they are evicted.
+    package mutating func closed(_ id: ConnectionID, _ host: some SessionHost) {
+        guard let connection = connections.removeValue(forKey: id) else { return }
+        // In order, so that the same events give the same run whatever the process's hash seed.
+        for (_, slotID) in connection.streams.sorted(by: { $0.key < $1.key }) {
+            guard let slot = slots[slotID.index], slot.route?.connection == id else { continue }
+            unroute(slot)
+            if slot.phase != .live { abandonRecall(slot, host) }
+        }
+        startAdmitted(host)
+    }
+
+    /// Takes the bytes that were written for a connection since the last time.
+    package mutating func takeOutput(_ id: ConnectionID) -> (bytes: [UInt8], isClosing: Bool) {
+        guard let connection = connections[id] else { return ([], true) }
+        let bytes = connection.output.bytes
+        connection.output = ByteWriter(capacity: min(bytes.count, 1 << 16))
+        connection.isDirty = false
+        return (bytes, connection.isClosing)
+    }
+
+    /// The connections that have output, each once.
+    package mutating func takeDirtyConnections() -> [ConnectionID] {
+        defer { dirtyConnections.removeAll(keepingCapacity: true) }
+        return dirtyConnections
+    }
+
+    /// Appends to what goes out to a connection.
+    mutating func write(to connection: Connection, _ body: (inout ByteWriter) -> Void) {
+        body(&connection.output)
+        guard !connection.isDirty else { return }
+        connection.isDirty = true
+        dirtyConnections.append(connection.id)
+    }
+
+    /// Writes to a slot's client, if it is there.
+    mutating func write(to slot: SessionSlot, _ body: (inout ByteWriter, StreamID) -> Void) {
+        guard let route = slot.route, let connection = connections[route.connection] else { return }
+        write(to: connection) { body(&$0, route.stream) }
+    }
+
+    /// Ends a connection because of its peer's fault.
+    mutating func refuse(_ connection: Connection, _ code: FaultCode, _ text: String) {
+        write(to: connection) { $0.frame(Refusal(stream: .connection, code, text)) }
+        connection.isClosing = true
+    }
+
+    // MARK: Keys
+
+    /// A new session's id and vector for a principal. Nothing of it is kept. Nil if the ring is empty.
+    package func vector(of session: SessionID, kind: Int, principal: [UInt8]?) -> Digest? {
+        guard let vectorKey = vectorKeys[session.keyID] else { return nil }
+        let identity = SessionIdentity(
+            session: session, kindName: kinds[kind].name, principal: principal, cryptography)
+        return SessionKeys.vector(vectorKey: vectorKey, identity: identity, cryptography)
+    }
+
+    /// Replaces the ring. Sessions whose key is gone or another one are deleted; their clients are refused from then
+    /// on.
+    package mutating func use(_ ring: KeyRing, _ host: some SessionHost) {
+        let former = vectorKeys
+        self.ring = ring
+        vectorKeys = [:]
+        for entry in ring.secrets {
+            vectorKeys[entry.id] = SessionKeys.vectorKey(root: entry.secret, cryptography)
+        }
+        for slot in slots.compactMap({ $0 }) {
+            let key = slot.session.keyID
+            if vectorKeys[key] == nil || vectorKeys[key] != former[key] { delete(slot, host) }
+        }
+    }
+
+    // MARK: Slots
+
+    func slot(_ id: SlotID) -> SessionSlot? { id.index < slots.count ? slots[id.index] : nil }
+
+    mutating func makeSlot(
+        _ identity: SessionIdentity, vector: Digest, root: Digest, kind: Int, now: Instant, _ host: some SessionHost
+    ) -> SessionSlot {
+        let id: SlotID
+        if let free = freeSlots.popLast() {
+            id = SlotID(free)
+        } else {
+            id = SlotID(slots.count)
+            slots.append(nil)
+        }
+        let slot = SessionSlot(
+            id: id, identity: identity, keys: SessionKeys(root: root, vector: vector, cryptography), kind: kind,
+            kindVersion: kinds[kind].version, incarnation: nextIncarnation(), now: now, cryptography)
+        slots[id.index] = slot
+        index[identity.session] = id
+        link(slot)
+        account(slot)
+        return slot
+    }
+
+    mutating func nextIncarnation() -> Incarnation {
+        lastIncarnation &+= 1
+        return Incarnation(lastIncarnation)
+    }
+
+    /// Ends a copy; the slot stays. Whatever comes late from the old instance is told by its incarnation.
+    mutating func dropCopy(_ slot: SessionSlot, _ host: some SessionHost) {
+        if slot.hasInstance { host.destroy(slot.id) }
+        slot.hasInstance = false
+        slot.incarnation = nextIncarnation()
+        slot.awaiting = .nothing
+        slot.window = CopyWindow(confirmed: .start)
+        slot.outputs = Digest()
+        slot.lastDetermined = .zero
+        slot.debt = ReplayDebt()
+        slot.replies = []
+        account(slot)
+    }
+
+    /// Forgets a session altogether.
+    mutating func remove(_ slot: SessionSlot, _ host: some SessionHost) {
+        unroute(slot)
+        dropCopy(slot, host)
+        admission.finish(slot.id)
+        unlink(slot)
+        slot.phase = .waiting
+        slot.recall = nil
+        memoryInUse -= slot.countedBytes
+        index[slot.session] = nil
+        slots[slot.id.index] = nil
+        freeSlots.append(slot.id.index)
+    }
+
+    mutating func unroute(_ slot: SessionSlot) {
+        if let route = slot.route { connections[route.connection]?.streams[route.stream] = nil }
+        slot.route = nil
+        slot.queue.removeAll()
+        slot.ownsCurrent = false
+        slot.replies = []
+        slot.debt.withdrawOffer()
+        if case .adoption = slot.awaiting { slot.awaiting = .nothing }
+    }
+
+    mutating func setReady(_ slot: SessionSlot) {
+        guard !slot.isReady else { return }
+        slot.isReady = true
+        ready.append(slot.id)
+    }
+
+    mutating func setDirty(_ slot: SessionSlot) {
+        guard !slot.isDirty else { return }
+        slot.isDirty = true
+        dirtySlots.append(slot.id)
+    }
+}

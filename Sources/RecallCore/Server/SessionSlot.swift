@@ -1,0 +1,137 @@
+/// One session's place in a handler: its copy if there is one, a recall if one is under way, and where its client is.
+///
+/// A plain class: confined to the handler that holds it, never shared.
+final class SessionSlot {
+    /// Where the copy stands.
+    enum Phase: Equatable {
+        /// No copy: waiting for a place among the recalls. Goes to `recalling`.
+        case waiting
+        /// A copy is being built, or brought up from where it stands. Nothing of it is visible. Goes to `live`.
+        case recalling
+        /// Current as far as this server knows. A recall leads back to `recalling`.
+        case live
+    }
+
+    /// What the update whose turn it is waits for.
+    enum Awaiting: Equatable {
+        case nothing
+        /// An effect may start only when the client has confirmed every earlier update with determinants.
+        case confirmation(CurrentUpdate)
+        /// The effect's async half runs.
+        case outcome(CurrentUpdate)
+        /// The host applies it in its own time.
+        case application(CurrentUpdate)
+        /// The client is offered this copy's state, since its log ends too early.
+        case adoption(Position)
+    }
+
+    struct CurrentUpdate: Equatable {
+        var number: SequenceNumber
+        var seal: Digest
+        var contentBytes: Int
+    }
+
+    /// Where the client is: one stream of one connection.
+    struct Route: Hashable {
+        var connection: ConnectionID
+        var stream: StreamID
+    }
+
+    struct PendingReply {
+        var request: RequestID
+        var number: SequenceNumber
+        var status: UInt16
+        var bytes: [UInt8]
+    }
+
+    let id: SlotID
+    let identity: SessionIdentity
+    let keys: SessionKeys
+    let sealer: Sealer
+    let kind: Int
+    let kindVersion: UInt32
+
+    var incarnation: Incarnation
+    var phase = Phase.waiting
+    var hasInstance = false
+    var awaiting = Awaiting.nothing
+    var recall: RecallProgress?
+    var route: Route?
+    var lastRecall: UInt32 = 0
+
+    var window = CopyWindow(confirmed: .start)
+    /// r at the head.
+    var outputs = Digest()
+    /// The newest update that has determinants: effects wait until it is confirmed.
+    var lastDetermined = SequenceNumber.zero
+    var debt = ReplayDebt()
+
+    /// The last message received on the route and its seal: what the next run or leaf must follow.
+    var received = (number: SequenceNumber.zero, seal: Digest())
+    /// Up to where the client's messages are known to be this copy's, so that they may be acknowledged.
+    var matched = SequenceNumber.zero
+    /// Up to where acknowledgements were sent on the route.
+    var sent = SequenceNumber.zero
+    var queue = UpdateQueue()
+    /// True if the update being dealt with came on the present route.
+    var ownsCurrent = false
+    var replies: [PendingReply] = []
+
+    /// A confirmed position of a copy that was dropped: the next history must pass through it.
+    var tombstone: Position?
+    /// Copies dropped as orphans since something was last confirmed.
+    var drops = 0
+
+    // The handler's bookkeeping.
+    var isReady = false, isDirty = false
+    var newer: SlotID?, older: SlotID?
+    var lastActive: Instant
+    var countedBytes = 0
+
+    init(
+        id: SlotID, identity: SessionIdentity, keys: SessionKeys, kind: Int, kindVersion: UInt32,
+        incarnation: Incarnation, now: Instant, _ cryptography: Cryptography
+    ) {
+        (self.id, self.identity, self.keys, self.kind, self.kindVersion) = (id, identity, keys, kind, kindVersion)
+        (self.incarnation, lastActive) = (incarnation, now)
+        sealer = Sealer(vector: keys.vector, cryptography)
+    }
+
+    var session: SessionID { identity.session }
+    /// True while a recall has nothing to do until its client sends more.
+    var isStarved: Bool { phase == .recalling && awaiting == .nothing && recall?.chunks.isEmpty != false }
+    var isBusy: Bool { phase != .live || awaiting != .nothing || !queue.isEmpty }
+}
+
+/// A recall under way.
+struct RecallProgress {
+    /// What the history is to begin with.
+    enum Stage {
+        /// Asked for; the start has not come.
+        case asked
+        /// Segments are coming in.
+        case checkpoint(CheckpointAssembly)
+        /// Chunks are coming in.
+        case messages
+    }
+    let claim: AttachClaim
+    let startedAt: Instant
+    var id: RecallID
+    /// True while the copy that is here is to be continued.
+    var isGap: Bool
+    var triedOlder = false
+    var stage = Stage.asked
+    var reader: HistoryReader?
+    var chunks = Fifo<VerifiedChunk>()
+    var replayed = 0
+    /// Where the history began; a tombstone before it cannot be checked.
+    var base = SequenceNumber.zero
+}
+
+/// A checkpoint's plaintext as its segments arrive.
+struct CheckpointAssembly {
+    let header: CheckpointHeader
+    var next: UInt32 = 0
+    var state: [UInt8] = []
+    var sealedBytes = 0
+}

@@ -1,0 +1,153 @@
+internal import Dispatch
+public import Recall
+public import RecallCore
+
+extension MessageLog where Self == SQLiteLog {
+    /// The log in a file, which is created at the first opening.
+    public static func sqlite(_ path: String, durability: SQLiteLog.Durability = .process) -> SQLiteLog {
+        SQLiteLog(path: path, durability: durability)
+    }
+}
+
+/// A log in an SQLite file, which survives the client's process and, with `.disk`, a loss of power.
+///
+/// Beside `FILE` live `FILE-wal` and `FILE-shm` while it is open, and `FILE.lock`, which stays. All are readable by
+/// their owner only: the log holds the session's initialization vector, a secret. Keep it on a local file system.
+///
+/// Throws `logInUse` from `open` if any process, this one included, has the log open for writing; `logDamaged` if the
+/// file is no SQLite file or nothing of it can be used; `logFailed`, naming the file and the reason, if it is of a
+/// newer version or of another application, if the system refuses (a full disk, missing rights), or if an entry does
+/// not extend the log. After a failure the log is as it was before the call, and the call may be repeated.
+///
+/// Opening reads and checks the whole log once. Of a damaged one it keeps the longest history without a gap and leaves
+/// the original beside it as `FILE.damaged-1`, `-2` and so on, never deleted or overwritten; see `LogContents.damage`.
+public final class SQLiteLog: MessageLog {
+    /// What an append survives once it has returned. Headers, checkpoints and what is set aside survive a loss of power
+    /// under either.
+    public struct Durability: Hashable, Sendable, CustomStringConvertible {
+        enum Level { case process, disk }
+        let level: Level
+
+        /// The client's crash or kill. A loss of power may lose the newest appends, never older ones or the log itself.
+        public static let process = Durability(level: .process)
+        /// A loss of power too: one sync for each append, so batches pay.
+        public static let disk = Durability(level: .disk)
+
+        public var description: String { level == .disk ? "disk" : "process" }
+
+        var synchronous: String { level == .disk ? "FULL" : "NORMAL" }
+    }
+
+    private let store: Store
+
+    /// Touches no file before `open`.
+    public init(path: String, durability: Durability = .process) {
+        store = Store(path: path, durability: durability)
+    }
+
+    public func open() async throws -> LogContents { try await store.open() }
+    public func begin(_ header: LogHeader) async throws { try await store.begin(header) }
+    public func append(_ entries: [LogEntry]) async throws { try await store.append(entries) }
+
+    public func keep(_ checkpoint: Checkpoint, truncating: SequenceNumber) async throws {
+        try await store.keep(checkpoint, truncating: truncating)
+    }
+
+    public func adopt(_ checkpoint: Checkpoint, receipt: Receipt) async throws {
+        try await store.adopt(checkpoint, receipt: receipt)
+    }
+
+    public func slice(after number: SequenceNumber, maximumBytes: Int) async throws -> LogSlice {
+        try await store.slice(after: number, maximumBytes: maximumBytes)
+    }
+
+    public func receipt(atOrBefore number: SequenceNumber) async throws -> Receipt? {
+        try await store.receipt(atOrBefore: number)
+    }
+
+    public func checkpoint(generation: Int) async throws -> Checkpoint? {
+        try await store.checkpoint(generation: generation)
+    }
+
+    public func setAside(after number: SequenceNumber, reason: String) async throws {
+        try await store.setAside(after: number, reason: reason)
+    }
+
+    public func close() async { await store.close() }
+
+    /// Makes writes fail as on a full disk once the file has that many pages of 4 KiB; for tests.
+    package func limit(pages: Int) async throws { try await store.limit(pages: pages) }
+}
+
+/// What the log does, on a thread that may block: a sync takes milliseconds, and the concurrency pool has few threads.
+///
+/// A dispatch queue lends that thread: a hop costs about 20 us there, the same as to a thread of the log's own
+/// (measured), and an idle log holds none.
+private actor Store {
+    nonisolated private let executor = QueueExecutor()
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    private let path: String
+    private let durability: SQLiteLog.Durability
+    // In this order: the connection is closed before the lock is let go.
+    private var writer: Writer?
+    private var lock: WriterLock?
+
+    init(path: String, durability: SQLiteLog.Durability) {
+        self.path = path
+        self.durability = durability
+    }
+
+    func open() throws(RecallError) -> LogContents {
+        guard writer == nil else { throw RecallError(.logInUse, "\(path): this log is open already") }
+        let opened = try Opening(path).run(durability)
+        (lock, writer) = (opened.lock, opened.writer)
+        return opened.contents
+    }
+
+    func begin(_ header: LogHeader) throws(RecallError) { try opened().begin(header) }
+    func append(_ entries: [LogEntry]) throws(RecallError) { try opened().append(entries) }
+    func keep(_ checkpoint: Checkpoint, truncating: SequenceNumber) throws(RecallError) {
+        try opened().keep(checkpoint, truncating: truncating)
+    }
+    func adopt(_ checkpoint: Checkpoint, receipt: Receipt) throws(RecallError) {
+        try opened().adopt(checkpoint, receipt: receipt)
+    }
+    func slice(after number: SequenceNumber, maximumBytes: Int) throws(RecallError) -> LogSlice {
+        try opened().slice(after: number, maximumBytes: maximumBytes)
+    }
+    func receipt(atOrBefore number: SequenceNumber) throws(RecallError) -> Receipt? {
+        try opened().queries.receipt(atOrBefore: number)?.receipt
+    }
+    func checkpoint(generation: Int) throws(RecallError) -> Checkpoint? {
+        try opened().queries.checkpoint(generation: generation)
+    }
+    func setAside(after number: SequenceNumber, reason: String) throws(RecallError) {
+        try opened().setAside(after: number, reason: reason)
+    }
+    func limit(pages: Int) throws(RecallError) {
+        _ = try opened().database.integer("PRAGMA max_page_count=\(pages)")
+    }
+
+    func close() {
+        writer = nil
+        lock = nil
+    }
+
+    private func opened() throws(RecallError) -> Writer {
+        guard let writer else { throw RecallError(.logFailed, "\(path): this log is not open") }
+        return writer
+    }
+}
+
+/// Runs an actor's jobs one after the other on a dispatch queue. (Dispatch's own executor is missing outside Apple's
+/// systems.)
+private final class QueueExecutor: SerialExecutor {
+    private let queue = DispatchQueue(label: "recall.sqlite-log")
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        // Keeps the executor alive until the job has run.
+        queue.async { job.runSynchronously(on: self.asUnownedSerialExecutor()) }
+    }
+}

@@ -1,0 +1,170 @@
+internal import Logging
+internal import NIOCore
+internal import Recall
+internal import RecallCore
+internal import Synchronization
+
+/// A handler at work: the machine, the sessions it hosts and the connections, confined to one event loop.
+final class HandlerLoop {
+    private var machine: HandlerMachine
+    private let host: LoopHost
+    private let handler: SessionHandler
+    let eventLoop: any EventLoop
+    /// Nil lets everybody in as nobody.
+    let authenticate: Authentication?
+    private let logger: Logger
+    /// The way here from other threads; nil once this has ended.
+    var reference: HandlerRun?
+    /// Connections after their hello.
+    private var peers: [ConnectionID: PeerConnection] = [:]
+    /// All connections.
+    private var accepted: [ObjectIdentifier: PeerConnection] = [:]
+    private var lastConnection: UInt64 = 0
+    private var isPumpScheduled = false
+    private var timer: RepeatedTask?
+
+    init(
+        _ handler: SessionHandler, on eventLoop: any EventLoop, authenticate: Authentication?, logger: Logger
+    ) throws(RecallError) {
+        var limits = HandlerLimits()
+        let configuration = handler.configuration
+        limits.sessions = max(1, configuration.maximumSessions)
+        limits.memory = max(0, configuration.memoryBudget)
+        limits.recalls.concurrent = max(1, configuration.concurrentRecalls)
+        limits.recalls.bytes = max(0, configuration.recallMemory)
+        limits.recalls.waiting = max(0, configuration.waitingRecalls)
+        machine = HandlerMachine(kinds: handler.terms, ring: handler.keys, limits: limits, handler.cryptography)
+        host = try LoopHost(handler, logger: logger)
+        (self.handler, self.eventLoop, self.logger) = (handler, eventLoop, logger)
+        self.authenticate = authenticate
+        host.launch = { [unowned self] hosted, key, slot, incarnation in
+            let reference = reference
+            hosted.launchEffect(key: key) { result in
+                reference?.execute { $0.effectEnded(slot, incarnation, EffectResult(result)) }
+            }
+        }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        timer = eventLoop.scheduleRepeatedTask(initialDelay: .milliseconds(250), delay: .milliseconds(250)) { _ in
+            bound.value.tick()
+        }
+    }
+
+    /// Ends everything. What effects bring after this is not heard: their recall elsewhere runs them again.
+    func stop() {
+        timer?.cancel()
+        timer = nil
+        for peer in accepted.values { peer.close() }
+        handler.run.withLock { $0 = nil }
+        reference = nil
+    }
+
+    var statistics: HandlerStatistics {
+        var statistics = host.statistics
+        statistics.sessions = machine.sessionCount
+        statistics.connections = peers.count
+        statistics.recallsRunning = machine.recallCount
+        statistics.recallsWaiting = machine.waitingRecallCount
+        statistics.memory = machine.memoryInUse
+        return statistics
+    }
+
+    /// True while something is in the middle of being applied.
+    var hasWork: Bool { machine.hasWork }
+
+    // MARK: Connections
+
+    func accept(_ transport: any PeerTransport) -> any HandlerPeer {
+        let peer = PeerConnection(self, transport, helloWithin: .seconds(10), logger: logger)
+        accepted[ObjectIdentifier(peer)] = peer
+        return peer
+    }
+
+    /// A connection is over.
+    func left(_ peer: PeerConnection) { accepted[ObjectIdentifier(peer)] = nil }
+
+    /// A connection said its hello and was let in.
+    func open(_ peer: PeerConnection, principal: [UInt8]?) -> ConnectionID {
+        lastConnection += 1
+        let id = ConnectionID(lastConnection)
+        peers[id] = peer
+        let nonce = Digest(host.randomBytes(32)) ?? Digest()
+        machine.open(id, principal: principal, nonce: nonce)
+        schedulePump()
+        return id
+    }
+
+    /// One frame's body. Call `pump` when the batch it came in is through.
+    func receive(_ id: ConnectionID, _ body: RawSpan) {
+        let handler = handler
+        machine.receive(id, body, now: host.instant(), host) { handler.nextKey() }
+    }
+
+    func receiveInvalid(_ id: ConnectionID, _ error: WireError) {
+        machine.receiveInvalid(id, error)
+    }
+
+    func closed(_ id: ConnectionID) {
+        guard peers.removeValue(forKey: id) != nil else { return }
+        machine.closed(id, host)
+        schedulePump()
+    }
+
+    // MARK: From outside the loop
+
+    func use(_ ring: KeyRing) {
+        machine.use(ring, host)
+        schedulePump()
+    }
+
+    func delete(_ session: SessionID) {
+        machine.delete(session, host)
+        schedulePump()
+    }
+
+    func drain() {
+        machine.drain()
+        schedulePump()
+    }
+
+    // MARK: Work
+
+    /// Applies what waits, then writes what became due: once for everything that one read brought.
+    func pump() {
+        let more = machine.run(now: host.instant(), host)
+        for (slot, incarnation) in host.takeFailed() { machine.delete(slot, incarnation, host) }
+        machine.flush(host)
+        for id in machine.takeDirtyConnections() {
+            let (bytes, isClosing) = machine.takeOutput(id)
+            guard let peer = peers[id] else { continue }
+            if !bytes.isEmpty { peer.write(bytes) }
+            if isClosing { peer.close() }
+        }
+        if more { schedulePump() }
+    }
+
+    private func schedulePump() {
+        guard !isPumpScheduled, reference != nil else { return }
+        isPumpScheduled = true
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        eventLoop.execute {
+            bound.value.isPumpScheduled = false
+            bound.value.pump()
+        }
+    }
+
+    private func effectEnded(_ slot: SlotID, _ incarnation: Incarnation, _ result: EffectResult) {
+        host.effectReturned(slot, incarnation)
+        machine.effectEnded(slot, incarnation, result, host)
+        schedulePump()
+    }
+
+    private func tick() {
+        let now = host.instant()
+        host.check(at: now)
+        if let limit = handler.configuration.idleLimit {
+            _ = machine.evictIdle(since: Instant(nanoseconds: now.nanoseconds &- limit.nanoseconds), host)
+        }
+        machine.evictBeyondMemory(host)
+        pump()
+    }
+}

@@ -1,0 +1,285 @@
+internal import Dispatch
+internal import HeapModule
+internal import Logging
+internal import Recall
+internal import RecallCore
+
+/// The user's sessions, clocks and randomness for one handler machine; and the failure detectors that watch.
+final class LoopHost: SessionHost {
+    private struct Instance {
+        let hosted: _Hosted
+        let incarnation: Incarnation
+        let session: SessionID
+        var detector: any FailureDetector
+        /// True while an entry of `checks` is its own.
+        var isCheckDue = false
+        /// The update whose effect is out.
+        var performing: (number: SequenceNumber, seal: Digest)?
+    }
+
+    private let hosts: [any Session]
+    private let detection: FailureDetection
+    private let clock: @Sendable () -> WallTime
+    private let environment: ContextEnvironment
+    private let logger: Logger
+    private let marks: PoisonMarks
+    private var instances: [Instance?] = []
+    private var checks = Heap<Check>()
+    private var failed: [(SlotID, Incarnation)] = []
+    private var random = SystemRandomNumberGenerator()
+    var statistics = HandlerStatistics()
+    /// Starts an instance's effect and sees to it that its end is heard.
+    var launch: (_Hosted, String, SlotID, Incarnation) -> Void = { _, _, _, _ in }
+
+    /// When a detector wants to be asked next; one for each session.
+    private struct Check: Comparable {
+        let time: Instant
+        let slot: SlotID
+        let incarnation: Incarnation
+
+        static func < (a: Self, b: Self) -> Bool { a.time < b.time }
+        static func == (a: Self, b: Self) -> Bool { a.time == b.time }
+    }
+
+    init(_ handler: SessionHandler, logger: Logger) throws(RecallError) {
+        hosts = handler.hosts
+        detection = handler.configuration.detection
+        clock = handler.configuration.clock ?? LoopClock.wallTime
+        environment = ContextEnvironment(cryptography: handler.cryptography, clock: clock)
+        self.logger = logger
+        marks = try PoisonMarks(path: handler.configuration.poisonFile, deaths: handler.configuration.poisonDeaths)
+        for suspect in marks.suspects {
+            logger.warning(
+                "the process died while an update was being applied",
+                metadata: [
+                    "session": "\(suspect.session)", "update": "\(suspect.number)", "deaths": "\(suspect.deaths)",
+                ])
+        }
+    }
+
+    // MARK: Instances
+
+    func create(_ slot: SlotID, _ incarnation: Incarnation, session: SessionID, kind: Int) {
+        while instances.count <= slot.index { instances.append(nil) }
+        let now = instant()
+        instances[slot.index] = Instance(
+            hosted: hosts[kind].hosted(), incarnation: incarnation, session: session,
+            detector: detection.detector(for: session, at: now))
+        schedule(slot, incarnation, after: now)
+    }
+
+    func destroy(_ slot: SlotID) {
+        if let performing = instances[slot.index]?.performing, let session = instances[slot.index]?.session {
+            marks.end(session, performing.number, performing.seal)
+        }
+        instances[slot.index] = nil
+    }
+
+    func restore(_ slot: SlotID, state: [UInt8]) -> Bool {
+        guard let hosted = instances[slot.index]?.hosted else { return false }
+        do {
+            try hosted.restoreState(state.span.bytes)
+        } catch {
+            logger.warning("a checkpoint does not decode", metadata: ["error": "\(error)"])
+            return false
+        }
+        observe(slot, .measured(byteCount: state.count))
+        return hosted.isConsistent
+    }
+
+    func encode(_ slot: SlotID) -> [UInt8]? {
+        guard let hosted = instances[slot.index]?.hosted else { return nil }
+        var writer = ByteWriter()
+        do {
+            try hosted.encodeState(into: &writer)
+        } catch {
+            logger.error("a state does not encode, so no checkpoint is offered", metadata: ["error": "\(error)"])
+            return nil
+        }
+        observe(slot, .measured(byteCount: writer.bytes.count))
+        return writer.bytes
+    }
+
+    // MARK: Messages
+
+    func apply(_ call: UpdateCall, content: RawSpan, reply: inout ByteWriter) -> UpdateVerdict {
+        guard let hosted = instances[call.slot.index]?.hosted else {
+            return .broken(Array("the session has no instance".utf8))
+        }
+        marks.begin(call.session, call.number, call.seal)
+        defer { marks.end(call.session, call.number, call.seal) }
+        guard let recorded = call.recorded else {
+            statistics.updates += 1
+            var context = UpdateContext(environment: environment, keys: call.keys, number: call.number)
+            observe(call.slot, .began(call.number))
+            let verdict = hosted.apply(content: content, replaying: false, context: &context, reply: &reply)
+            if verdict == .effect {
+                instances[call.slot.index]?.performing = (call.number, call.seal)
+            } else {
+                observe(call.slot, .completed(call.number))
+            }
+            return judge(verdict, context.clockReading, call.slot)
+        }
+        var context = UpdateContext(
+            environment: environment, keys: call.keys, number: call.number, replaying: recorded.clock)
+        let verdict =
+            if case .outcome(let outcome) = recorded.ending {
+                hosted.replayEffect(content: content, outcome: outcome.span.bytes, context: &context, reply: &reply)
+            } else {
+                hosted.apply(content: content, replaying: true, context: &context, reply: &reply)
+            }
+        return judge(verdict, context.clockReading, call.slot)
+    }
+
+    private func judge(_ verdict: _Verdict, _ clock: WallTime?, _ slot: SlotID) -> UpdateVerdict {
+        switch verdict {
+        case .applied: return .applied(clock: clock)
+        case .refused: return .refused
+        case .failed(let code, let text): return .failed(code, Array(text.utf8))
+        case .effect: return .effect
+        case .replied: return .broken(Array("an update was answered as a request".utf8))
+        case .broken(let text):
+            logger.error("an update broke its session", metadata: ["reason": "\(text)"])
+            observe(slot, .inconsistent(text))
+            return .broken(Array(text.utf8))
+        }
+    }
+
+    func request(_ slot: SlotID, content: RawSpan, reply: inout ByteWriter) -> RequestVerdict {
+        guard let hosted = instances[slot.index]?.hosted else { return .failed(.inconsistent, []) }
+        switch hosted.request(content: content, reply: &reply) {
+        case .replied: return .replied
+        case .refused: return .refused
+        case .failed(let code, let text): return .failed(code, Array(text.utf8))
+        case .broken(let text): return .failed(.inconsistent, Array(text.utf8))
+        case .applied, .effect: return .failed(.inconsistent, [])
+        }
+    }
+
+    // MARK: Effects
+
+    func perform(_ slot: SlotID, _ incarnation: Incarnation, idempotencyKey: Digest) {
+        guard let instance = instances[slot.index], let performing = instance.performing else { return }
+        marks.begin(instance.session, performing.number, performing.seal)
+        launch(instance.hosted, idempotencyKey.description, slot, incarnation)
+    }
+
+    /// The async half is through, however it ended.
+    func effectReturned(_ slot: SlotID, _ incarnation: Incarnation) {
+        guard slot.index < instances.count, let instance = instances[slot.index], instance.incarnation == incarnation,
+            let performing = instance.performing
+        else { return }
+        marks.end(instance.session, performing.number, performing.seal)
+        instances[slot.index]?.performing = nil
+        observe(slot, .completed(performing.number))
+    }
+
+    func finish(_ slot: SlotID, outcome: RawSpan, reply: inout ByteWriter) -> UpdateVerdict {
+        guard let hosted = instances[slot.index]?.hosted else {
+            return .broken(Array("the session has no instance".utf8))
+        }
+        return judge(hosted.finishEffect(outcome: outcome, reply: &reply), nil, slot)
+    }
+
+    func abandon(_ slot: SlotID) { instances[slot.index]?.hosted.abandonEffect() }
+
+    // MARK: Poison
+
+    func isPoisoned(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) -> Bool {
+        marks.isPoisoned(session, number, seal)
+    }
+
+    func suspect(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
+        marks.died(session, number, seal)
+    }
+
+    // MARK: Detectors
+
+    func observe(_ slot: SlotID, _ event: HostEvent) {
+        switch event {
+        case .recalled(let messages, let nanoseconds):
+            statistics.recalls += 1
+            statistics.messagesReplayed += messages
+            logger.debug(
+                "session recalled",
+                metadata: [
+                    "session": "\(session(slot))", "messages": "\(messages)",
+                    "milliseconds": "\(nanoseconds / 1_000_000)",
+                ])
+        case .recallStarted: break
+        case .heard: observe(slot, SessionEvent.heard)
+        case .refused(let code):
+            statistics.refusals += 1
+            logger.info("session refused", metadata: ["session": "\(session(slot))", "code": "\(code)"])
+        case .checkpointKept: statistics.checkpoints += 1
+        case .superseded: break
+        }
+    }
+
+    private func session(_ slot: SlotID) -> String {
+        slot.index < instances.count ? instances[slot.index].map { "\($0.session)" } ?? "-" : "-"
+    }
+
+    private func observe(_ slot: SlotID, _ event: SessionEvent) {
+        guard slot.index < instances.count, let incarnation = instances[slot.index]?.incarnation else { return }
+        let now = instant()
+        instances[slot.index]?.detector.observe(event, at: now)
+        // Signs of life fail nobody; anything else may, at once.
+        if event.kind != .heard, event.kind != .began, instances[slot.index]?.detector.hasFailed(at: now) == true {
+            failed.append((slot, incarnation))
+        }
+        // A detector that wanted never to be asked may have changed its mind; one that is asked later than it now wants
+        // to be is asked at every event too.
+        if instances[slot.index]?.isCheckDue == false { schedule(slot, incarnation, after: now) }
+    }
+
+    private func schedule(_ slot: SlotID, _ incarnation: Incarnation, after now: Instant) {
+        guard let time = instances[slot.index]?.detector.nextCheck(after: now) else { return }
+        instances[slot.index]?.isCheckDue = true
+        checks.insert(
+            Check(time: max(time, now.advanced(byNanoseconds: 1_000_000)), slot: slot, incarnation: incarnation))
+    }
+
+    /// Asks the detectors whose time has come.
+    func check(at now: Instant) {
+        var left = 100_000
+        while left > 0, let check = checks.min, check.time <= now {
+            left -= 1
+            checks.removeMin()
+            guard let instance = instances[check.slot.index], instance.incarnation == check.incarnation else {
+                continue
+            }
+            instances[check.slot.index]?.isCheckDue = false
+            if instance.detector.hasFailed(at: now) {
+                failed.append((check.slot, check.incarnation))
+            } else {
+                schedule(check.slot, check.incarnation, after: now)
+            }
+        }
+    }
+
+    /// The sessions that a detector gave up since the last time.
+    func takeFailed() -> [(SlotID, Incarnation)] {
+        defer { failed.removeAll(keepingCapacity: true) }
+        statistics.detected += failed.count
+        return failed
+    }
+
+    // MARK: Time and randomness
+
+    func instant() -> Instant { Instant(nanoseconds: Int64(clamping: DispatchTime.now().uptimeNanoseconds)) }
+    func wallTime() -> WallTime { clock() }
+
+    func randomBytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in random.next() } }
+}
+
+extension EffectResult {
+    init(_ result: Result<[UInt8], _EffectFailure>) {
+        self =
+            switch result {
+            case .success(let bytes): .outcome(bytes)
+            case .failure(.rejected(let bytes)): .refused(bytes)
+            case .failure(.failed(let text)): .failed(.effectFailed, Array(text.utf8))
+            }
+    }
+}

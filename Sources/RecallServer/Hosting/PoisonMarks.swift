@@ -1,0 +1,194 @@
+internal import Recall
+internal import RecallCore
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
+
+/// Remembers, in memory that outlives the process, which updates are being applied; and counts the deaths they caused.
+///
+/// A small file, mapped shared: a store into it survives a crash of the process without any system call. Layout:
+/// 64-byte records, the first `RUNS` for updates under way, the others for suspects. Record: state (1: under way, 2:
+/// suspect), deaths, two bytes free, then 4 bytes free, number 8, session 16, seal 32; host byte order, since it never
+/// leaves it.
+final class PoisonMarks {
+    struct Suspect: Hashable {
+        var session: SessionID
+        var number: SequenceNumber
+        var seal: Digest
+        var deaths: UInt8
+    }
+
+    private static let recordBytes = 64
+    private static let runs = 256
+    private static let suspectPlaces = 768
+    private static let fileBytes = recordBytes * (runs + suspectPlaces)
+
+    private let records: UnsafeMutableRawBufferPointer
+    /// The mapped file, open for its lock; nil without one.
+    private let file: CInt?
+    private let limit: Int
+    private(set) var suspects: [Suspect] = []
+    /// Places of updates under way; index 0 is for the one applied on the loop.
+    private var places: [Key: Int] = [:]
+    private var free: [Int]
+    private var nextSuspectPlace = 0
+
+    private struct Key: Hashable {
+        var session: SessionID
+        var number: SequenceNumber
+    }
+
+    /// - Parameter path: nil keeps the marks in plain memory: deaths of the process are then not seen.
+    init(path: String?, deaths: Int) throws(RecallError) {
+        limit = max(1, deaths)
+        free = Array((1..<Self.runs).reversed())
+        if let path {
+            let (file, records) = try Self.map(path)
+            self.file = file
+            self.records = records
+            adopt()
+        } else {
+            records = .allocate(byteCount: Self.recordBytes, alignment: 8)
+            records.initializeMemory(as: UInt8.self, repeating: 0)
+            file = nil
+        }
+    }
+
+    deinit {
+        guard let file else { return records.deallocate() }
+        munmap(records.baseAddress, records.count)
+        close(file)
+    }
+
+    private static func map(_ path: String) throws(RecallError) -> (CInt, UnsafeMutableRawBufferPointer) {
+        let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard file >= 0 else { throw failure(path) }
+        // Held until the file is closed.
+        guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
+            defer { close(file) }
+            guard errno == EWOULDBLOCK else { throw failure(path) }
+            throw RecallError(.misconfigured, "the poison file \(path) is in use by another process")
+        }
+        guard ftruncate(file, off_t(fileBytes)) == 0,
+            let base = mmap(nil, fileBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), base != MAP_FAILED
+        else {
+            defer { close(file) }
+            throw failure(path)
+        }
+        return (file, UnsafeMutableRawBufferPointer(start: base, count: fileBytes))
+    }
+
+    private static func failure(_ path: String) -> RecallError {
+        RecallError(.misconfigured, "the poison file \(path) cannot be used: \(String(cString: strerror(errno)))")
+    }
+
+    /// What an earlier process left: updates under way when it died are suspects now. One that was stopped in the
+    /// middle of a long effect is suspected wrongly; it takes several such ends in a row before an update is given up.
+    private func adopt() {
+        var found: [Suspect] = []
+        for index in 0..<(Self.runs + Self.suspectPlaces) {
+            guard let (state, suspect) = read(index) else { continue }
+            if let place = found.firstIndex(where: { $0.session == suspect.session && $0.number == suspect.number }) {
+                found[place].deaths = max(found[place].deaths, suspect.deaths)
+                if state == 1 { found[place].deaths = max(found[place].deaths, 1) &+ 1 }
+            } else {
+                found.append(suspect)
+                if state == 1 { found[found.count - 1].deaths = max(1, suspect.deaths &+ 1) }
+            }
+        }
+        records.initializeMemory(as: UInt8.self, repeating: 0)
+        for suspect in found.suffix(Self.suspectPlaces) { remember(suspect) }
+    }
+
+    private func read(_ index: Int) -> (state: UInt8, Suspect)? {
+        let offset = index * Self.recordBytes
+        let state = records[offset]
+        guard state == 1 || state == 2 else { return nil }
+        let base = UnsafeRawBufferPointer(records)
+        // Sound: every field lies within the record, and any bits are valid for its type.
+        let seal = Digest(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: base[(offset + 32)..<(offset + 64)])))
+        return (
+            state,
+            Suspect(
+                session: SessionID(
+                    high: base.loadUnaligned(fromByteOffset: offset + 16, as: UInt64.self),
+                    low: base.loadUnaligned(fromByteOffset: offset + 24, as: UInt64.self)),
+                number: SequenceNumber(base.loadUnaligned(fromByteOffset: offset + 8, as: UInt64.self)),
+                seal: seal ?? Digest(), deaths: min(records[offset + 1], 250))
+        )
+    }
+
+    private func write(
+        _ index: Int, state: UInt8, _ session: SessionID, _ number: SequenceNumber, _ seal: Digest, deaths: UInt8
+    ) {
+        let offset = index * Self.recordBytes
+        records[offset] = 0
+        records[offset + 1] = deaths
+        records.storeBytes(of: number.rawValue, toByteOffset: offset + 8, as: UInt64.self)
+        records.storeBytes(of: session.high, toByteOffset: offset + 16, as: UInt64.self)
+        records.storeBytes(of: session.low, toByteOffset: offset + 24, as: UInt64.self)
+        seal.withBytes { raw in
+            raw.withUnsafeBytes { bytes in
+                UnsafeMutableRawBufferPointer(rebasing: records[(offset + 32)..<(offset + 64)]).copyMemory(from: bytes)
+            }
+        }
+        records[offset] = state
+    }
+
+    private func remember(_ suspect: Suspect) {
+        if let place = suspects.firstIndex(where: { $0.session == suspect.session && $0.number == suspect.number }) {
+            suspects[place] = suspect
+        } else {
+            if suspects.count == Self.suspectPlaces { suspects.removeFirst() }
+            suspects.append(suspect)
+        }
+        guard file != nil else { return }
+        for (place, suspect) in suspects.enumerated() {
+            write(
+                Self.runs + place, state: 2, suspect.session, suspect.number, suspect.seal, deaths: suspect.deaths)
+        }
+    }
+
+    // MARK: Updates under way
+
+    /// An update begins: on the loop, or its effect beside it.
+    func begin(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
+        guard file != nil else { return }
+        let key = Key(session: session, number: number)
+        guard places[key] == nil else { return }
+        let place = places.isEmpty ? 0 : free.popLast()
+        guard let place else { return }  // more effects out than there are places: these go unmarked
+        places[key] = place
+        write(place, state: 1, session, number, seal, deaths: deaths(of: session, number, seal))
+    }
+
+    func end(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
+        guard file != nil, let place = places.removeValue(forKey: Key(session: session, number: number)) else { return }
+        records[place * Self.recordBytes] = 0
+        if place > 0 { free.append(place) }
+    }
+
+    // MARK: Suspects
+
+    /// The update broke its copy: counted as a death.
+    func died(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
+        let deaths = deaths(of: session, number, seal)
+        remember(Suspect(session: session, number: number, seal: seal, deaths: min(250, deaths) + 1))
+    }
+
+    /// True if it has caused as many deaths as are put up with.
+    func isPoisoned(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) -> Bool {
+        guard !suspects.isEmpty else { return false }
+        return Int(deaths(of: session, number, seal)) >= limit
+    }
+
+    private func deaths(of session: SessionID, _ number: SequenceNumber, _ seal: Digest) -> UInt8 {
+        guard !suspects.isEmpty else { return 0 }
+        return suspects.first { $0.session == session && $0.number == number && $0.seal == seal }?.deaths ?? 0
+    }
+}

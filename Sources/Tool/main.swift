@@ -1,0 +1,3 @@
+import RecallCommand
+
+await RecallTool.start()

@@ -1,0 +1,223 @@
+import RecallCore
+import RecallTesting
+import Testing
+
+/// As `RegressionTests`, for bounds that were none, or that an honest client met.
+@Suite struct LimitRegressionTests {
+    /// Every attach that was given up while it waited left a ticket behind.
+    @Test func admissionForgetsThoseWhoLeave() {
+        var limits = RecallAdmission.Limits()
+        limits.concurrent = 1
+        var admission = RecallAdmission(limits)
+        #expect(admission.request(SlotID(0), from: ConnectionID(1), bytes: 1) == .admitted)
+        for round in 0..<10_000 {
+            #expect(admission.request(SlotID(1), from: ConnectionID(UInt64(round)), bytes: 1) == .waiting)
+            admission.finish(SlotID(1))
+        }
+        #expect(admission.ticketCount < 200)
+        #expect(admission.waitingCount == 0)
+    }
+
+    /// A second attach with a larger checkpoint kept the place of the first, and its share of the memory.
+    @Test func admissionCountsWhatTheLastAttachNeeds() {
+        var limits = RecallAdmission.Limits()
+        limits.bytes = 10
+        var admission = RecallAdmission(limits)
+        #expect(admission.request(SlotID(0), from: ConnectionID(1), bytes: 5) == .admitted)
+        #expect(admission.request(SlotID(1), from: ConnectionID(1), bytes: 5) == .admitted)
+        #expect(admission.request(SlotID(1), from: ConnectionID(1), bytes: 3) == .admitted)
+        #expect(admission.request(SlotID(1), from: ConnectionID(1), bytes: 6) == .waiting)
+        admission.finish(SlotID(0))
+        #expect(admission.next() == SlotID(1))
+        #expect(admission.next() == nil)
+    }
+
+    /// After so many dropped copies a session was refused on that server for ever.
+    @Test func aSessionIsServedAgainAfterItsPause() {
+        var limits = HandlerLimits()
+        limits.drops = 1
+        judge(servers: 1, limits: limits) { network, client in
+            for _ in 0..<4 {
+                let connection = network.connect(client, to: network.servers[0])
+                network.settle()
+                connection.holdsToClient = true
+                client.send("a@")
+                network.settle()
+                network.cut(connection)
+                client.crash { $0.loseUnacknowledged(1) }
+                client.restart()
+            }
+            for _ in 0..<3 where !client.isLive {
+                network.connect(client, to: network.servers[0])
+                network.settle()
+            }
+            #expect(client.isLive)
+        }
+    }
+
+    /// Sessions that are all in use made the limit no limit.
+    @Test func moreSessionsThanTheLimitAreRefusedForNow() {
+        var limits = HandlerLimits()
+        limits.sessions = 2
+        let network = CoreNetwork(servers: 1, limits: limits)
+        var clients: [CoreClient] = []
+        for index in 0..<3 {
+            let client = network.client("c\(index)")
+            clients.append(client)
+            network.connect(client, to: network.servers[0])
+            client.send("effect!")
+            network.settle(endingEffects: false)
+        }
+        #expect(network.servers[0].sessionCount == 2)
+        #expect(clients[2].failure == nil && !clients[2].isConnected)
+        network.settle()
+        network.connect(clients[2], to: network.servers[0])
+        network.settle()
+        #expect(clients[2].acknowledged == SequenceNumber(1))
+        #expect(network.servers[0].sessionCount == 2)
+    }
+
+    /// A client that was asked for its history and sent nothing kept its place for ever.
+    @Test func aRecallThatIsNotFedIsEvicted() {
+        var limits = ClientLimits()
+        limits.rideAlong = 0
+        judge(clientLimits: limits) { network, client in
+            network.connect(client, to: network.servers[0])
+            client.send("a")
+            network.settle()
+            network.servers[0].crash()
+            client.logIsImmediate = false
+            network.connect(client, to: network.servers[0])
+            network.settle()
+            #expect(network.servers[0].recallCount == 1)
+            network.advance(nanoseconds: 1_000_000)
+            network.servers[0].evictIdle(since: network.now)
+            #expect(network.servers[0].recallCount == 0)
+            client.logIsImmediate = true
+            client.send("b")
+        }
+    }
+
+    /// A copy that was dropped and left a tombstone took a place that nobody could have.
+    @Test func tombstonesMakeRoom() {
+        var limits = HandlerLimits()
+        limits.sessions = 1
+        let network = CoreNetwork(servers: 2, limits: limits)
+        let first = network.client("c0")
+        var connection = network.connect(first, to: network.servers[0])
+        first.send("a@")
+        network.settle()
+        connection.holdsToClient = true
+        first.send("b@")
+        network.settle()
+        network.cut(connection)
+        connection = network.connect(first, to: network.servers[1])
+        network.settle()
+        network.cut(connection)
+        connection = network.connect(first, to: network.servers[0])
+        first.logIsImmediate = false
+        network.settle()
+        network.cut(connection)
+        #expect(first.session.flatMap { network.servers[0].status(of: $0) }?.tombstone != nil)
+        let second = network.client("c1")
+        network.connect(second, to: network.servers[0])
+        second.send("x")
+        network.settle()
+        #expect(second.acknowledged == SequenceNumber(1))
+    }
+
+    /// A log with more unacknowledged messages than a server's window was refused for sending them all.
+    @Test func aLongTailFitsASmallerWindow() {
+        var limits = HandlerLimits()
+        (limits.windowMessages, limits.windowBytes) = (2, 16)
+        let network = CoreNetwork(servers: 0)
+        let terms = CoreNetwork.terms()
+        let ring = KeyRing(secret: CoreNetwork.rootSecret)
+        network.addServer(kinds: [terms], ring: ring)
+        network.addServer(kinds: [terms], limits: limits, ring: ring)
+        let client = network.client()
+        let connection = network.connect(client, to: network.servers[0])
+        network.settle()
+        connection.holdsToServer = true
+        for index in 0..<2000 { client.send("message\(index)") }
+        network.settle()
+        network.cut(connection)
+        network.connect(client, to: network.servers[1])
+        network.settle()
+        #expect(client.failure == nil)
+        #expect(client.acknowledged == SequenceNumber(2000))
+    }
+
+    /// With as much unconfirmed as a server allows, nothing was acknowledged again to a client that had lost the
+    /// acknowledgements.
+    @Test func lostAcknowledgementsComeAgainHoweverMuchIsUnconfirmed() {
+        var limits = HandlerLimits()
+        limits.unconfirmed = 2
+        judge(limits: limits) { network, client in
+            let connection = network.connect(client, to: network.servers[0])
+            network.settle()
+            connection.holdsToClient = true
+            for index in 0..<6 { client.send("m\(index)@") }
+            network.settle()
+            #expect(network.servers[0].host.applied == 2)
+            network.cut(connection)
+            network.connect(client, to: network.servers[0])
+            network.settle()
+            #expect(client.acknowledged == SequenceNumber(6))
+        }
+    }
+
+    /// A gap whose late application went wrong was refused at once; only a full recall is final.
+    @Test func aGapThatGoesWrongLateIsRecalledInFull() {
+        judge(servers: 2) { network, client in
+            var connection = network.connect(client, to: network.servers[0])
+            client.send("a+")
+            network.settle()
+            network.cut(connection)
+            connection = network.connect(client, to: network.servers[1])
+            client.send("b~+")
+            network.settle()
+            network.cut(connection)
+            network.connect(client, to: network.servers[0])
+            for _ in 0..<20 { network.round(false) }
+            network.servers[0].endApplication(.failed(.undecodable, []))
+            for _ in 0..<20 { network.round(false) }
+            network.settle()
+            let last = client.send("c+")
+            network.settle()
+            #expect(last.reply == "a b c")
+        }
+    }
+
+    /// Many large reads behind an effect were more than the server holds, and nothing had told the client so.
+    @Test func largeReadsKeepToTheWindow() {
+        let network = CoreNetwork(servers: 1)
+        let client = network.client()
+        network.connect(client, to: network.servers[0])
+        client.send("effect!")
+        network.settle(endingEffects: false)
+        let reads = (0..<20).map { _ in client.read("get" + String(repeating: "x", count: 1 << 19)) }
+        network.settle(endingEffects: false)
+        #expect(client.failure == nil)
+        network.settle()
+        #expect(reads.allSatisfy { $0.reply == "effect!1001" })
+    }
+
+    /// A caller that gives up frees no place at the server: cancelled reads behind an effect ended the session.
+    @Test func cancelledReadsKeepTheirPlace() {
+        let network = CoreNetwork(servers: 1)
+        let client = network.client()
+        network.connect(client, to: network.servers[0])
+        client.send("effect!")
+        network.settle(endingEffects: false)
+        for _ in 0..<3 {
+            let reads = (0..<600).map { _ in client.read() }
+            network.settle(endingEffects: false)
+            for read in reads { client.forget(read) }
+        }
+        #expect(client.failure == nil)
+        let last = client.read()
+        network.settle()
+        #expect(last.reply == "effect!1001")
+    }
+}

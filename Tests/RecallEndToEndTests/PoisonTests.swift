@@ -1,0 +1,108 @@
+import Foundation
+import Recall
+import RecallClient
+import RecallCore
+import RecallTesting
+import Synchronization
+import Testing
+
+/// A message that kills the process, in a process that may die.
+@Suite struct PoisonTests {
+    struct Mortal: Session {
+        struct State: SessionState { var total = 0 }
+        struct Add: UpdateMessage {
+            var amount: Int
+            func update(_ mortal: inout State) -> Int {
+                mortal.total += amount
+                return mortal.total
+            }
+        }
+        /// On the server it traps; here it is only declared.
+        struct Die: UpdateMessage { func update(_ mortal: inout State) {} }
+        static let kind = SessionKind<Mortal>("mortal", [1: Add.self, 2: Die.self])
+    }
+
+    /// A server in a process of its own, started again on the same port whenever it dies.
+    final class Child: Sendable {
+        private let state = Mutex<(process: Process?, deaths: Int, isOver: Bool)>((nil, 0, false))
+        private let executable: URL
+        private let poison: String
+        private let portFound = Mutex(0)
+
+        init(poison: String) throws {
+            self.poison = poison
+            executable = try #require(Self.find())
+        }
+
+        /// Beside the test bundle, wherever that was built.
+        private static func find() -> URL? {
+            var folders = [URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()]
+            if let link = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") {
+                folders.append(URL(filePath: link).deletingLastPathComponent())
+            }
+            folders += Bundle.allBundles.map { $0.bundleURL.deletingLastPathComponent() }
+            return folders.map { $0.appending(path: "recall-test-host") }
+                .first { FileManager.default.isExecutableFile(atPath: $0.path()) }
+        }
+
+        var port: Int { portFound.withLock { $0 } }
+        var deaths: Int { state.withLock { $0.deaths } }
+
+        func start() throws {
+            let process = Process()
+            process.executableURL = executable
+            process.arguments = ["\(port)", poison]
+            process.environment = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
+            let output = Pipe()
+            process.standardOutput = output
+            process.standardError = FileHandle.nullDevice
+            process.terminationHandler = { [weak self] _ in self?.died() }
+            try process.run()
+            state.withLock { $0.process = process }
+            var line = Data()
+            while let byte = try output.fileHandleForReading.read(upToCount: 1), byte.first != 10 { line += byte }
+            let found = Int(String(decoding: line, as: UTF8.self)) ?? 0
+            portFound.withLock { if $0 == 0 { $0 = found } }
+        }
+
+        private func died() {
+            let isOver = state.withLock { state in
+                state.deaths += 1
+                return state.isOver
+            }
+            if !isOver { try? start() }
+        }
+
+        func end() {
+            let process = state.withLock { state in
+                state.isOver = true
+                return state.process
+            }
+            process?.terminate()
+            process?.waitUntilExit()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1))) func messageThatKillsTheProcess() async throws {
+        let scratch = try Scratch()
+        let child = try Child(poison: scratch.file("poison"))
+        try child.start()
+        defer { child.end() }
+        let endpoint = Endpoint.tcp("127.0.0.1", child.port)
+        let client = try await SessionClient<Mortal>.open(
+            at: endpoint, log: .memory, configuration: .quick, logger: .silent)
+        let other = try await SessionClient<Mortal>.open(
+            at: endpoint, log: .memory, configuration: .quick, logger: .silent)
+        #expect(try await client.send(Mortal.Add(amount: 1)) == 1)
+        #expect(try await other.send(Mortal.Add(amount: 1)) == 1)
+        // It kills three processes, and is given up: acknowledged as refused, its position consumed.
+        #expect(await code { try await client.send(Mortal.Die()) } == .poisonedMessage)
+        #expect(child.deaths == 3)
+        #expect(try await client.send(Mortal.Add(amount: 1)) == 2)
+        #expect(try await other.send(Mortal.Add(amount: 1)) == 2)
+        #expect(await client.head == SequenceNumber(3))
+        #expect(child.deaths == 3)
+        await client.close()
+        await other.close()
+    }
+}

@@ -1,0 +1,37 @@
+// A server in a process of its own, for tests that kill it: hosts a kind with a message that traps.
+// Arguments: the port (0 picks one) and the poison file. Prints the port once it listens.
+
+import Logging
+import Recall
+import RecallCore
+import RecallServer
+
+struct Mortal: Session {
+    struct State: SessionState { var total = 0 }
+    struct Add: UpdateMessage {
+        var amount: Int
+        func update(_ mortal: inout State) -> Int {
+            mortal.total += amount
+            return mortal.total
+        }
+    }
+    struct Die: UpdateMessage {
+        func update(_ mortal: inout State) { fatalError("as asked") }
+    }
+    static let kind = SessionKind<Mortal>("mortal", [1: Add.self, 2: Die.self])
+}
+
+let arguments = CommandLine.arguments
+let port = arguments.count > 1 ? Int(arguments[1]) ?? 0 : 0
+var configuration = HandlerConfiguration()
+configuration.poisonFile = arguments.count > 2 ? arguments[2] : nil
+let secret = Digest([UInt8](repeating: 7, count: 32)) ?? Digest()
+let handler = try SessionHandler(keys: KeyRing(secret: secret), hosting: Mortal(), configuration: configuration)
+LoggingSystem.bootstrap { _ in SwiftLogNoOpLogHandler() }
+let server = SessionServer(handler, listen: .tcp(port: port))
+Task {
+    // Written at once: nothing is flushed when the process traps.
+    let line = "\(try await server.port)\n"
+    try? FileDescriptorOutput.write(line)
+}
+try await server.run()
