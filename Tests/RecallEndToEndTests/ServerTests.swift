@@ -131,8 +131,8 @@ import Testing
         static let kind = SessionKind<Fragile>("fragile", [1: Divide.self, 2: Add.self, 3: Sum.self])
     }
 
-    /// An update that leaves its session useless is given up after a few tries and recorded as refused; the session goes
-    /// on.
+    /// An update that leaves its session useless is given up after a few tries and recorded as refused; the session
+    /// goes on.
     @Test(.timeLimit(.minutes(1))) func updatesThatBreakTheirSession() async throws {
         try await withServer(TestServer(Fragile())) { server in
             let log = MemoryLog()
