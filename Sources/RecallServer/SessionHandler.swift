@@ -17,6 +17,8 @@ public struct HandlerConfiguration: Sendable {
     public var waitingRecalls = 200_000
     /// A session that nobody used for so long is deleted; nil: never. Its client's next message rebuilds it.
     public var idleLimit: Duration? = .seconds(600)
+    /// Silence of a client in the middle of its history after which its recall gives its place to another.
+    public var recallPatience: Duration = .seconds(30)
     /// What deletes sessions beside idleness and want of memory.
     public var detection: FailureDetection = .standard
     /// A file that remembers, across deaths of the process, which update was being applied; nil: no quarantine. One for
@@ -129,7 +131,8 @@ public final class SessionHandler: Sendable {
         }
     }
 
-    /// Deletes a session's copy here, as a failure detector would. Its client's next message rebuilds it.
+    /// Deletes a session's copy here, as a failure detector would, soon after this returns. Its client's next message
+    /// rebuilds it.
     public func deleteSession(_ session: SessionID) {
         run.withLock { $0 }?.execute { $0.delete(session) }
     }

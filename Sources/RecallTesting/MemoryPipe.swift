@@ -21,6 +21,7 @@ final class MemoryPipe {
     var receive: (ByteBuffer) -> Void = { _ in }
     var batchEnded: () -> Void = {}
     var ended: () -> Void = {}
+    var writabilityChanged: (Bool) -> Void = { _ in }
     /// False holds back what arrives.
     var mayRead: () -> Bool = { true }
 
@@ -33,7 +34,10 @@ final class MemoryPipe {
     func send(_ bytes: ByteBuffer) {
         guard !isClosed, let other, bytes.readableBytes > 0 else { return }
         underWay += bytes.readableBytes
-        if underWay > Self.high { isWritable = false }
+        if underWay > Self.high, isWritable {
+            isWritable = false
+            writabilityChanged(false)
+        }
         other.loop.execute { other.end.value.arrive(bytes) }
     }
 
@@ -44,6 +48,7 @@ final class MemoryPipe {
         if let other { other.loop.execute { other.end.value.end() } }
         // Nothing more is called back; whoever holds this end is let go.
         (receive, batchEnded, ended, mayRead, other) = ({ _ in }, {}, {}, { true }, nil)
+        writabilityChanged = { _ in }
     }
 
     private func arrive(_ bytes: ByteBuffer) {
@@ -81,6 +86,7 @@ final class MemoryPipe {
         underWay -= count
         guard !isWritable, underWay < Self.low else { return }
         isWritable = true
+        writabilityChanged(true)
         deliver()
     }
 }
@@ -116,6 +122,7 @@ final class MemoryTransport: PeerTransport {
         pipe.receive = { peer.received($0) }
         pipe.batchEnded = { peer.batchEnded() }
         pipe.ended = { peer.ended() }
+        pipe.writabilityChanged = { peer.writabilityChanged($0) }
         pipe.mayRead = { [unowned pipe] in pipe.isWritable && !peer.isHeld }
     }
 

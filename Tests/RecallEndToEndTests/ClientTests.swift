@@ -227,7 +227,7 @@ import Testing
             ground.proxy.rule { $0.isFromServer && $0.type != .serverHello ? .twice : .pass }
             for number in 0..<50 {
                 #expect(try await client.send(Journal.Stamp("\(number)")) == "\(number)@1")
-                if number % 10 == 0, let session = await client.session { ground.a.handler?.deleteSession(session) }
+                if number % 10 == 0 { await ground.a.delete(client) }
             }
             #expect(try await client.send(Journal.Read()).count == 50)
             await client.close()
@@ -251,7 +251,7 @@ import Testing
                     }
                     for number in 0..<6 {
                         #expect(try await client.send(Diary.Write("\(count)")) == "\(count)@1")
-                        if number == 3, let session = await client.session { ground.a.handler?.deleteSession(session) }
+                        if number == 3 { await ground.a.delete(client) }
                         count += 1
                         #expect(try await client.send(Diary.Read()).count == count)
                     }

@@ -73,7 +73,7 @@ import Testing
         try await withServer(TestServer(Counter(), Diary())) { server in
             let client = try await open(Counter.self, server)
             for _ in 0..<10 { try await client.send(Counter.Add(amount: 1)) }
-            if let session = await client.session { server.handler?.deleteSession(session) }
+            await server.delete(client)
             try await client.send(Counter.Add(amount: 1))
             let diary = try await open(Diary.self, server)
             for _ in 0..<20 { try await diary.send(Diary.Write("x")) }
@@ -225,7 +225,7 @@ import Testing
             server.handler?.keys = ring
             let new = try await open(Counter.self, server)
             #expect(await new.session?.keyID == KeyID(2))
-            if let session = await old.session { server.handler?.deleteSession(session) }
+            await server.delete(old)
             #expect(try await old.send(Counter.Add(amount: 1)) == 2)
             ring.retire(KeyID(1))
             server.handler?.keys = ring

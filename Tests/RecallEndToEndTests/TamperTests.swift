@@ -71,6 +71,7 @@ final class TamperedLog: MessageLog {
                 await client.close()
             }
             handler.deleteSession(try #require(await honest.session))
+            _ = await handler.statistics()
             let total = try await honest.send(Counter.Add(amount: 1))
             #expect(total == 51)
             #expect(await handler.statistics().refusals == 100)

@@ -37,7 +37,7 @@ import Testing
             ground.proxy.rule { $0.target == portA && $0.type == .acknowledgement ? .hold : .pass }
             async let a = client.send(Journal.Stamp("a"))
             try await eventually("A acknowledges") { ground.proxy.count(.acknowledgement) == 1 }
-            if let session = await client.session { ground.a.handler?.deleteSession(session) }
+            await ground.a.delete(client)
             try await eventually("the copy is applied anew") { await ground.a.statistics.updates == 2 }
             ground.proxy.release()
             try await eventually("A acknowledges again") { ground.proxy.count(.acknowledgement) == 2 }
@@ -148,7 +148,7 @@ import Testing
             }
             let sending = Task { try await client.send(contentsOf: (0..<20).map { Journal.Note("\($0)") }) }
             try await ground.applied(8, by: ground.a)
-            if let session = await client.session { ground.a.handler?.deleteSession(session) }
+            await ground.a.delete(client)
             // On a busy machine the client may have come back by itself before.
             try await eventually("the hint is given") {
                 ground.proxy.count(.gone) > 0 || ground.proxy.count(.attach) > 1
@@ -220,7 +220,7 @@ import Testing
             try await client.send(
                 contentsOf: (0..<300).map { Journal.Note("\($0) " + String(repeating: "x", count: 100)) })
             ground.proxy.rule { $0.type == .recall ? .drop : .pass }
-            if let session = await client.session { ground.a.handler?.deleteSession(session) }
+            await ground.a.delete(client)
             async let next = client.send(Journal.Stamp("a"))
             try await eventually("the server asks") { ground.proxy.count(.recall) == 1 }
             ground.proxy.cut(clientSideOnly: true)
@@ -251,7 +251,7 @@ import Testing
             let runs = ground.proxy.count(.update)
             let writing = Task { try await client.send(contentsOf: (0..<40).map { _ in Blob.Put(block) }) }
             try await eventually("what fits the window is sent") { ground.proxy.count(.update) > runs }
-            if let session = await client.session { ground.a.handler?.deleteSession(session) }
+            await ground.a.delete(client)
             ground.proxy.holdServer(false)
             let read = try await within(.seconds(30), "all reads return") { try await reading.value }
             #expect(read == 40 << 20)

@@ -26,7 +26,6 @@ extension ClientMachine {
     /// The connection is gone.
     package mutating func disconnected() {
         endStream()
-        isDraining = false
     }
 
     /// Nothing was heard of what was sent for too long: attach anew, on the same connection or another.

@@ -119,7 +119,6 @@ package struct ClientMachine: ~Copyable {
     var fruitless = 0
     /// Times that another connection took the session over since something was acknowledged.
     var supersessions = 0
-    var isDraining = false
 
     struct LogCheckpoint: Sendable {
         var number: SequenceNumber
@@ -264,7 +263,7 @@ package struct ClientMachine: ~Copyable {
     /// True if an `attach` should be sent, should there be a connection: something waits to be said, and what was
     /// received before is in the log.
     package var wantsAttach: Bool {
-        phase == .detached && !isDraining && logged?.position.number ?? .zero == front.number && !isAdopting
+        phase == .detached && logged?.position.number ?? .zero == front.number && !isAdopting
             && !isKeeping
     }
 

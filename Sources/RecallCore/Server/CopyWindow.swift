@@ -22,6 +22,8 @@ package struct CopyWindow: Sendable {
     package var head: Position { entries.last?.position ?? confirmed }
     /// Applied and not confirmed.
     package var count: Int { entries.count }
+    /// Bytes of their determinants and replies.
+    package private(set) var bytes = 0
 
     /// Nil outside of (confirmed, head].
     package func entry(at number: SequenceNumber) -> AppliedUpdate? {
@@ -34,7 +36,10 @@ package struct CopyWindow: Sendable {
         number == confirmed.number ? confirmed : entry(at: number)?.position
     }
 
-    package mutating func append(_ update: AppliedUpdate) { entries.append(update) }
+    package mutating func append(_ update: AppliedUpdate) {
+        entries.append(update)
+        bytes += update.determinants.count + update.reply.count
+    }
 
     /// Raises `confirmed` to a position that agrees; false, and nothing happens, if this copy has none such.
     ///
@@ -42,7 +47,10 @@ package struct CopyWindow: Sendable {
     package mutating func confirm(_ position: Position) -> Bool {
         guard position.number >= confirmed.number else { return true }
         guard self.position(at: position.number) == position else { return false }
-        entries.removeFirst(position.number.distance(from: confirmed.number))
+        for _ in 0..<position.number.distance(from: confirmed.number) {
+            guard let update = entries.popFirst() else { break }
+            bytes -= update.determinants.count + update.reply.count
+        }
         confirmed = position
         return true
     }

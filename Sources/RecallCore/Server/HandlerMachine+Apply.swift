@@ -1,8 +1,8 @@
 // What waits is dealt with in turns: one message of a session at a time, whatever its effects await.
 
 extension HandlerMachine {
-    /// Gives every session that has something to do one turn. True if there is more to do at once.
-    package mutating func run(now: Instant, _ host: some SessionHost) -> Bool {
+    /// Gives every session that has something to do one turn.
+    package mutating func run(now: Instant, _ host: some SessionHost) {
         for _ in 0..<ready.count {
             guard let id = ready.popFirst() else { break }
             guard let slot = slot(id), slot.isReady else { continue }
@@ -15,9 +15,8 @@ extension HandlerMachine {
                 case .waiting: false
                 }
             slot.debt.add(nanoseconds: start.nanoseconds(to: host.instant()))
-            if more { setReady(slot) }
+            if more { setReady(slot) } else { holdUp(slot) }
         }
-        return !ready.isEmpty
     }
 
     /// Deals with what a live session has queued; true if its turn ended before its queue did.
@@ -53,7 +52,30 @@ extension HandlerMachine {
     /// acknowledged again meanwhile, or that confirmation would never come.
     private func canDeal(_ slot: SessionSlot) -> Bool {
         slot.phase == .live && slot.awaiting == .nothing
-            && (slot.window.count < limits.unconfirmed || slot.matched < slot.window.head.number)
+            && (hasRoom(slot.window) || slot.matched < slot.window.head.number) && mayWrite(slot)
+    }
+
+    private func hasRoom(_ window: CopyWindow) -> Bool {
+        window.count < limits.unconfirmed && window.bytes < limits.unconfirmedBytes
+    }
+
+    private func mayWrite(_ slot: SessionSlot) -> Bool {
+        guard let route = slot.route, let connection = connections[route.connection] else { return true }
+        return connection.isWritable && connection.replyBytes < limits.replyBytes
+    }
+
+    /// Remembers a session that only its connection keeps from going on.
+    private func holdUp(_ slot: SessionSlot) {
+        guard slot.phase == .live, !slot.queue.isEmpty, !slot.isHeldUp, !mayWrite(slot), let route = slot.route
+        else { return }
+        slot.isHeldUp = true
+        connections[route.connection]?.heldUp.append(slot.id)
+    }
+
+    /// Counts bytes of a reply that goes out, or will.
+    private func count(_ slot: SessionSlot, replyBytes: Int) {
+        guard let route = slot.route else { return }
+        connections[route.connection]?.replyBytes += replyBytes
     }
 
     /// Applies the next update of a run, or finds it applied. False if the copy has another one at its number.
@@ -108,6 +130,7 @@ extension HandlerMachine {
         } else {
             slot.replies.append(
                 .init(request: request, number: slot.window.head.number, status: status, bytes: reply.bytes))
+            count(slot, replyBytes: reply.bytes.count)
         }
         setDirty(slot)
     }
@@ -170,8 +193,11 @@ extension HandlerMachine {
                 contentBytes: current.contentBytes))
         if !encoded.isEmpty { slot.lastDetermined = current.number }
         slot.debt.add(bytes: current.contentBytes + encoded.count)
-        account(slot, adding: current.contentBytes + encoded.count)
-        if slot.ownsCurrent { slot.matched = current.number }
+        account(slot, adding: current.contentBytes + 2 * encoded.count + reply.count)
+        if slot.ownsCurrent {
+            slot.matched = current.number
+            count(slot, replyBytes: reply.count)
+        }
         setDirty(slot)
     }
 

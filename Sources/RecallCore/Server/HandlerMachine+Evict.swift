@@ -52,10 +52,19 @@ extension HandlerMachine {
         }
     }
 
+    /// Deletes sessions whose recall holds a place and whose client has sent nothing of its history since `time`: it
+    /// may be alive, but others wait for the place. It attaches again when it goes on.
+    package mutating func evictStarved(since time: Instant, _ host: some SessionHost) {
+        for id in admission.runningSlots {
+            guard let slot = slot(id), slot.isStarved, slot.lastActive < time else { continue }
+            delete(slot, host)
+        }
+    }
+
     /// True while somebody waits for the session who did his part. A client that was asked for its history and sends
-    /// nothing is not waited for.
+    /// nothing is not waited for, nor one that does not read its replies.
     private func isWanted(_ slot: SessionSlot) -> Bool {
-        slot.isBusy && slot.route != nil && !slot.isStarved
+        slot.isBusy && slot.route != nil && !slot.isStarved && !slot.isHeldUp
     }
 
     /// Makes room for one more session, if idle ones can go. False if there is none.
@@ -91,7 +100,9 @@ extension HandlerMachine {
 
     // MARK: Accounts
 
-    func estimate(_ slot: SessionSlot) -> Int { Self.slotBytes + slot.debt.checkpointBytes + slot.debt.bytes }
+    func estimate(_ slot: SessionSlot) -> Int {
+        Self.slotBytes + slot.debt.checkpointBytes + slot.debt.bytes + slot.window.bytes
+    }
 
     mutating func account(_ slot: SessionSlot) {
         let bytes = estimate(slot)

@@ -167,6 +167,7 @@ extension HandlerMachine {
         // Only what was acknowledged on this stream can be confirmed on it.
         guard position.number <= slot.sent, slot.window.confirm(position) else { return misfit(slot, host) }
         slot.drops = 0
+        account(slot)
         resumeEffect(slot, host)
         if !slot.queue.isEmpty { setReady(slot) }
     }

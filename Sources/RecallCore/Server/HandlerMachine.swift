@@ -12,6 +12,10 @@ package struct HandlerLimits: Sendable, Hashable {
     package var drops = 64
     /// Applied and unconfirmed updates of one session; beyond, it waits for a confirmation.
     package var unconfirmed = 4 * WireLimits.windowMessages
+    /// Bytes of their determinants and replies; beyond, as above.
+    package var unconfirmedBytes = 16 << 20
+    /// Bytes of replies for one connection that have not gone out; beyond, its sessions wait until they have.
+    package var replyBytes = 4 << 20
     /// Messages applied for one session before another has its turn.
     package var turn = 256
 
@@ -47,6 +51,12 @@ package struct HandlerMachine: ~Copyable {
         var isDirty = false
         var isClosing = false
         var lastPing: Instant?
+        /// False while the peer does not read what is written to it.
+        var isWritable = true
+        /// Bytes of replies since output was last taken.
+        var replyBytes = 0
+        /// Sessions that wait until more may be written.
+        var heldUp: [SlotID] = []
 
         init(id: ConnectionID, principal: [UInt8]?, nonce: Digest) {
             (self.id, self.principal, self.nonce) = (id, principal, nonce)
@@ -115,8 +125,29 @@ package struct HandlerMachine: ~Copyable {
         let bytes = connection.output.bytes
         connection.output = ByteWriter(capacity: min(bytes.count, 1 << 16))
         connection.isDirty = false
+        connection.replyBytes = 0
+        if connection.isWritable { goOn(connection) }
         return (bytes, connection.isClosing)
     }
+
+    /// Says whether a connection's peer takes what is written. While it does not, nothing new is applied for it.
+    package mutating func setWritable(_ id: ConnectionID, _ isWritable: Bool) {
+        guard let connection = connections[id] else { return }
+        connection.isWritable = isWritable
+        if isWritable { goOn(connection) }
+    }
+
+    private mutating func goOn(_ connection: Connection) {
+        for id in connection.heldUp {
+            guard let slot = slot(id), slot.route?.connection == connection.id else { continue }
+            slot.isHeldUp = false
+            setReady(slot)
+        }
+        connection.heldUp.removeAll(keepingCapacity: true)
+    }
+
+    /// True if a session has something to do at once.
+    package var hasReady: Bool { !ready.isEmpty }
 
     /// The connections that have output, each once.
     package mutating func takeDirtyConnections() -> [ConnectionID] {
@@ -231,6 +262,7 @@ package struct HandlerMachine: ~Copyable {
         slot.route = nil
         slot.queue.removeAll()
         slot.ownsCurrent = false
+        slot.isHeldUp = false
         slot.replies = []
         slot.debt.withdrawOffer()
         if case .adoption = slot.awaiting { slot.awaiting = .nothing }

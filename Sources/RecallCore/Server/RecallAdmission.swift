@@ -28,6 +28,8 @@ package struct RecallAdmission: Sendable {
     package init(_ limits: Limits) { self.limits = limits }
 
     package var runningCount: Int { running.count }
+    /// Those that hold a place, in order.
+    package var runningSlots: [SlotID] { running.keys.sorted { $0.index < $1.index } }
     package var waitingCount: Int { waiting.count }
     /// Tickets held, stale ones included; bounded by a multiple of those that wait.
     package var ticketCount: Int { tickets }

@@ -83,7 +83,7 @@ final class SessionSlot {
     var drops = 0
 
     // The handler's bookkeeping.
-    var isReady = false, isDirty = false
+    var isReady = false, isDirty = false, isHeldUp = false
     var newer: SlotID?, older: SlotID?
     var lastActive: Instant
     var countedBytes = 0

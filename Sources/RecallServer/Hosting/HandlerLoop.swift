@@ -103,6 +103,12 @@ final class HandlerLoop {
         machine.receiveInvalid(id, error)
     }
 
+    /// The peer takes what is written to it, or does not for now.
+    func setWritable(_ id: ConnectionID, _ isWritable: Bool) {
+        machine.setWritable(id, isWritable)
+        if machine.hasReady { schedulePump() }
+    }
+
     func closed(_ id: ConnectionID) {
         guard peers.removeValue(forKey: id) != nil else { return }
         machine.closed(id, host)
@@ -130,7 +136,7 @@ final class HandlerLoop {
 
     /// Applies what waits, then writes what became due: once for everything that one read brought.
     func pump() {
-        let more = machine.run(now: host.instant(), host)
+        machine.run(now: host.instant(), host)
         for (slot, incarnation) in host.takeFailed() { machine.delete(slot, incarnation, host) }
         machine.flush(host)
         for id in machine.takeDirtyConnections() {
@@ -139,7 +145,7 @@ final class HandlerLoop {
             if !bytes.isEmpty { peer.write(bytes) }
             if isClosing { peer.close() }
         }
-        if more { schedulePump() }
+        if machine.hasReady { schedulePump() }
     }
 
     private func schedulePump() {
@@ -164,6 +170,8 @@ final class HandlerLoop {
         if let limit = handler.configuration.idleLimit {
             _ = machine.evictIdle(since: Instant(nanoseconds: now.nanoseconds &- limit.nanoseconds), host)
         }
+        let patience = handler.configuration.recallPatience
+        machine.evictStarved(since: Instant(nanoseconds: now.nanoseconds &- patience.nanoseconds), host)
         machine.evictBeyondMemory(host)
         pump()
     }

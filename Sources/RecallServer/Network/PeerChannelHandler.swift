@@ -42,6 +42,7 @@ final class PeerChannelHandler: ChannelDuplexHandler, PeerTransport {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
+        peer?.writabilityChanged(context.channel.isWritable)
         if context.channel.isWritable { resumeReading() }
         context.fireChannelWritabilityChanged()
     }

@@ -168,5 +168,9 @@ final class PeerConnection: HandlerPeer {
         transport.close()
     }
 
+    func writabilityChanged(_ isWritable: Bool) {
+        if case .open(let id) = state { loop.setWritable(id, isWritable) }
+    }
+
     func ended() { close() }
 }

@@ -18,6 +18,8 @@ package protocol HandlerPeer: AnyObject {
     func received(_ bytes: ByteBuffer)
     /// What one read brought was handed over.
     func batchEnded()
+    /// The peer reads what is written to it, or has stopped for now. Writable at first.
+    func writabilityChanged(_ isWritable: Bool)
     /// The connection is over, whoever ended it.
     func ended()
 }

@@ -84,7 +84,7 @@ package final class CoreServer {
     /// One batch: everybody's turn, then what became due goes out. True if anything went out or is left to do.
     @discardableResult
     package func pump() -> Bool {
-        hasMore = machine.run(now: instant, host)
+        machine.run(now: instant, host)
         machine.flush(host)
         var didWrite = false
         for id in machine.takeDirtyConnections() {
@@ -94,6 +94,7 @@ package final class CoreServer {
             connection.toClient.append(contentsOf: Self.frames(bytes))
             if isClosing { closed(connection) }
         }
+        hasMore = machine.hasReady
         return didWrite || hasMore
     }
 

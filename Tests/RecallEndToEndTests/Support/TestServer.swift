@@ -71,6 +71,14 @@ final class TestServer: Sendable {
         _ = await running?.result
     }
 
+    /// Deletes a client's session, if it is here. Done when this returns: what the client sends from then on finds it
+    /// gone, while it could overtake a mere order to delete.
+    func delete<S>(_ client: SessionClient<S>) async {
+        guard let session = await client.session, let handler else { return }
+        handler.deleteSession(session)
+        _ = await handler.statistics()  // comes to the server's loop behind the deletion
+    }
+
     func restart() async throws {
         await stop()
         try await start()
