@@ -19,7 +19,16 @@ import Testing
         }
         /// On the server it traps; here it is only declared.
         struct Die: UpdateMessage { func update(_ mortal: inout State) {} }
-        static let kind = SessionKind<Mortal>("mortal", [1: Add.self, 2: Die.self])
+        struct Wait: EffectMessage {
+            func perform(on mortal: State, in context: EffectContext<Mortal>) async throws -> Int { 0 }
+            func update(_ mortal: inout State, outcome: Int) -> Int { mortal.total }
+        }
+        struct DieOutside: EffectMessage {
+            func perform(on mortal: State, in context: EffectContext<Mortal>) async throws -> Int { 0 }
+            func update(_ mortal: inout State, outcome: Int) {}
+        }
+        static let kind = SessionKind<Mortal>(
+            "mortal", [1: Add.self, 2: Die.self, 3: Wait.self, 4: DieOutside.self])
     }
 
     /// A server in a process of its own, started again on the same port whenever it dies.
@@ -51,7 +60,8 @@ import Testing
         func start() throws {
             let process = Process()
             process.executableURL = executable
-            process.arguments = ["\(port)", poison]
+            // Outside of what the system hands out by itself, or somebody else may have it when this starts again.
+            process.arguments = ["\(port > 0 ? port : Int.random(in: 15_000..<32_000))", poison]
             process.environment = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
             let output = Pipe()
             process.standardOutput = output
@@ -104,5 +114,32 @@ import Testing
         #expect(child.deaths == 3)
         await client.close()
         await other.close()
+    }
+
+    /// Of many effects that are out when the process dies only one is to blame. Each goes out alone then, and the one
+    /// that kills is found without another being given up.
+    @Test(.timeLimit(.minutes(2))) func effectThatKillsTheProcess() async throws {
+        let scratch = try Scratch()
+        let child = try Child(poison: scratch.file("poison"))
+        try child.start()
+        defer { child.end() }
+        let connector = SessionConnector(
+            to: .tcp("127.0.0.1", child.port), configuration: .quick, logger: .silent)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    let client = try await connector.open(Mortal.self, log: .memory)
+                    for number in 1...6 { #expect(try await client.send(Mortal.Wait()) == number) }
+                    await client.close()
+                }
+            }
+            let client = try await connector.open(Mortal.self, log: .memory)
+            #expect(try await client.send(Mortal.Add(amount: 1)) == 1)
+            #expect(await code { try await client.send(Mortal.DieOutside()) } == .poisonedMessage)
+            #expect(try await client.send(Mortal.Add(amount: 1)) == 2)
+            await client.close()
+            try await group.waitForAll()
+        }
+        #expect(child.deaths == 3)
     }
 }

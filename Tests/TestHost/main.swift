@@ -18,7 +18,27 @@ struct Mortal: Session {
     struct Die: UpdateMessage {
         func update(_ mortal: inout State) { fatalError("as asked") }
     }
-    static let kind = SessionKind<Mortal>("mortal", [1: Add.self, 2: Die.self])
+    /// Takes a moment outside.
+    struct Wait: EffectMessage {
+        func perform(on mortal: State, in context: EffectContext<Mortal>) async throws -> Int {
+            try await Task.sleep(for: .milliseconds(200))
+            return 1
+        }
+        func update(_ mortal: inout State, outcome: Int) -> Int {
+            mortal.total += outcome
+            return mortal.total
+        }
+    }
+    /// Kills the process while it is outside.
+    struct DieOutside: EffectMessage {
+        func perform(on mortal: State, in context: EffectContext<Mortal>) async throws -> Int {
+            try await Task.sleep(for: .milliseconds(100))
+            fatalError("as asked")
+        }
+        func update(_ mortal: inout State, outcome: Int) {}
+    }
+    static let kind = SessionKind<Mortal>(
+        "mortal", [1: Add.self, 2: Die.self, 3: Wait.self, 4: DieOutside.self])
 }
 
 let arguments = CommandLine.arguments

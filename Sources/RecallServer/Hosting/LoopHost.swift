@@ -23,6 +23,7 @@ final class LoopHost: SessionHost {
     private let environment: ContextEnvironment
     private let logger: Logger
     private let marks: PoisonMarks
+    private var gate = EffectGate()
     private var instances: [Instance?] = []
     private var checks = Heap<Check>()
     private var failed: [(SlotID, Incarnation)] = []
@@ -69,10 +70,12 @@ final class LoopHost: SessionHost {
     }
 
     func destroy(_ slot: SlotID) {
-        if let performing = instances[slot.index]?.performing, let session = instances[slot.index]?.session {
-            marks.end(session, performing.number, performing.seal)
-        }
+        let instance = instances[slot.index]
         instances[slot.index] = nil
+        if gate.returned(slot), let instance, let performing = instance.performing {
+            marks.effectEnded(instance.session, performing.number)
+        }
+        startEffects()
     }
 
     func restore(_ slot: SlotID, state: [UInt8]) -> Bool {
@@ -106,8 +109,8 @@ final class LoopHost: SessionHost {
         guard let hosted = instances[call.slot.index]?.hosted else {
             return .broken(Array("the session has no instance".utf8))
         }
-        marks.begin(call.session, call.number, call.seal)
-        defer { marks.end(call.session, call.number, call.seal) }
+        marks.updateBegins(call.session, call.number, call.seal)
+        defer { marks.updateEnded() }
         guard let recorded = call.recorded else {
             statistics.updates += 1
             var context = UpdateContext(environment: environment, keys: call.keys, number: call.number)
@@ -160,8 +163,21 @@ final class LoopHost: SessionHost {
 
     func perform(_ slot: SlotID, _ incarnation: Incarnation, idempotencyKey: Digest) {
         guard let instance = instances[slot.index], let performing = instance.performing else { return }
-        marks.begin(instance.session, performing.number, performing.seal)
-        launch(instance.hosted, idempotencyKey.description, slot, incarnation)
+        gate.add(
+            .init(
+                slot: slot, incarnation: incarnation, idempotencyKey: idempotencyKey.description,
+                isSuspect: marks.isSuspect(instance.session, performing.number, performing.seal)))
+        startEffects()
+    }
+
+    private func startEffects() {
+        while let effect = gate.next({
+            instances[$0.slot.index]?.incarnation == $0.incarnation && instances[$0.slot.index]?.performing != nil
+        }) {
+            guard let instance = instances[effect.slot.index], let performing = instance.performing else { continue }
+            marks.effectBegins(instance.session, performing.number, performing.seal)
+            launch(instance.hosted, effect.idempotencyKey, effect.slot, effect.incarnation)
+        }
     }
 
     /// The async half is through, however it ended.
@@ -169,9 +185,11 @@ final class LoopHost: SessionHost {
         guard slot.index < instances.count, let instance = instances[slot.index], instance.incarnation == incarnation,
             let performing = instance.performing
         else { return }
-        marks.end(instance.session, performing.number, performing.seal)
+        _ = gate.returned(slot)
+        marks.effectEnded(instance.session, performing.number)
         instances[slot.index]?.performing = nil
         observe(slot, .completed(performing.number))
+        startEffects()
     }
 
     func finish(_ slot: SlotID, outcome: RawSpan, reply: inout ByteWriter) -> UpdateVerdict {

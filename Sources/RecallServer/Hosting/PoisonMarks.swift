@@ -12,7 +12,7 @@ internal import RecallCore
 /// Remembers, in memory that outlives the process, which updates are being applied; and counts the deaths they caused.
 ///
 /// A small file, mapped shared: a store into it survives a crash of the process without any system call. Layout:
-/// 64-byte records, the first `RUNS` for updates under way, the others for suspects. Record: state (1: under way, 2:
+/// 64-byte records, the first 256 for updates under way, the others for suspects. Record: state (1: under way, 2:
 /// suspect), deaths, two bytes free, then 4 bytes free, number 8, session 16, seal 32; host byte order, since it never
 /// leaves it.
 final class PoisonMarks {
@@ -33,7 +33,7 @@ final class PoisonMarks {
     private let file: CInt?
     private let limit: Int
     private(set) var suspects: [Suspect] = []
-    /// Places of updates under way; index 0 is for the one applied on the loop.
+    /// Places of effects that are out; index 0 is for the update that is being applied on the loop.
     private var places: [Key: Int] = [:]
     private var free: [Int]
     private var nextSuspectPlace = 0
@@ -87,12 +87,15 @@ final class PoisonMarks {
         RecallError(.misconfigured, "the poison file \(path) cannot be used: \(String(cString: strerror(errno)))")
     }
 
-    /// What an earlier process left: updates under way when it died are suspects now. One that was stopped in the
-    /// middle of a long effect is suspected wrongly; it takes several such ends in a row before an update is given up.
+    /// What an earlier process left: what was under way when it died is a suspect now. An update that was being applied
+    /// is the likely cause, as that takes microseconds; without one it is the effects that were out. Who is suspected
+    /// wrongly is cleared by going out alone, and it takes several deaths before an update is given up.
     private func adopt() {
         var found: [Suspect] = []
+        let wasApplying = read(0)?.state == 1
         for index in 0..<(Self.runs + Self.suspectPlaces) {
             guard let (state, suspect) = read(index) else { continue }
+            if wasApplying, index > 0, state == 1 { continue }
             if let place = found.firstIndex(where: { $0.session == suspect.session && $0.number == suspect.number }) {
                 found[place].deaths = max(found[place].deaths, suspect.deaths)
                 if state == 1 { found[place].deaths = max(found[place].deaths, 1) &+ 1 }
@@ -156,21 +159,30 @@ final class PoisonMarks {
 
     // MARK: Updates under way
 
-    /// An update begins: on the loop, or its effect beside it.
-    func begin(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
+    /// An update is being applied on the loop.
+    func updateBegins(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
+        guard file != nil else { return }
+        write(0, state: 1, session, number, seal, deaths: deaths(of: session, number, seal))
+    }
+
+    func updateEnded() {
+        if file != nil { records[0] = 0 }
+    }
+
+    /// An update's effect goes out.
+    func effectBegins(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
         guard file != nil else { return }
         let key = Key(session: session, number: number)
         guard places[key] == nil else { return }
-        let place = places.isEmpty ? 0 : free.popLast()
-        guard let place else { return }  // more effects out than there are places: these go unmarked
+        guard let place = free.popLast() else { return }  // more effects out than places: these go unmarked
         places[key] = place
         write(place, state: 1, session, number, seal, deaths: deaths(of: session, number, seal))
     }
 
-    func end(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
+    func effectEnded(_ session: SessionID, _ number: SequenceNumber) {
         guard file != nil, let place = places.removeValue(forKey: Key(session: session, number: number)) else { return }
         records[place * Self.recordBytes] = 0
-        if place > 0 { free.append(place) }
+        free.append(place)
     }
 
     // MARK: Suspects
@@ -179,6 +191,11 @@ final class PoisonMarks {
     func died(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
         let deaths = deaths(of: session, number, seal)
         remember(Suspect(session: session, number: number, seal: seal, deaths: min(250, deaths) + 1))
+    }
+
+    /// True if the process died, once at least, while it was under way.
+    func isSuspect(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) -> Bool {
+        deaths(of: session, number, seal) > 0
     }
 
     /// True if it has caused as many deaths as are put up with.
