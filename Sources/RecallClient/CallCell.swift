@@ -1,27 +1,27 @@
 internal import RecallCore
 internal import Synchronization
 
-/// Brings a call's name together with its cancellation, whichever comes first.
+/// Brings calls' names together with their cancellation, whichever comes first.
 final class CallCell: Sendable {
     private struct State {
-        var call: CallID?
+        var calls: [CallID] = []
         var isCancelled = false
     }
     private let state = Mutex(State())
 
-    /// The call has its name; true if it was cancelled before.
-    func begin(_ call: CallID) -> Bool {
+    /// The calls have their names; true if they were cancelled before.
+    func begin(_ calls: [CallID]) -> Bool {
         state.withLock { state in
-            state.call = call
+            state.calls = calls
             return state.isCancelled
         }
     }
 
-    /// The caller was cancelled; the call, if it has its name.
-    func cancel() -> CallID? {
+    /// The caller was cancelled; the calls, if they have their names.
+    func cancel() -> [CallID] {
         state.withLock { state in
             state.isCancelled = true
-            return state.call
+            return state.calls
         }
     }
 }

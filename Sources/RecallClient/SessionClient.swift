@@ -105,8 +105,20 @@ public final class SessionClient<S: Session>: Sendable {
     /// Sends messages back to back, without waiting for one before the next, and returns their replies in order.
     ///
     /// All are sent, whatever becomes of the others; the first one's error is thrown when all have ended.
+    /// `results(of:)` tells them apart.
     @discardableResult
     public func send<M: Message<S.State>>(contentsOf messages: some Sequence<M>) async throws -> [M.Reply] {
+        try await results(of: messages).map { try $0.get() }
+    }
+
+    /// Sends messages back to back, without waiting for one before the next, and returns what became of each, in order:
+    /// its reply, or what `send` would have thrown.
+    ///
+    /// Cancelling the task cancels the waiting, not the messages: one that is in the log may be applied all the same.
+    /// - Throws: what keeps a message from being encoded; then none was sent.
+    public func results<M: Message<S.State>>(
+        of messages: some Sequence<M>
+    ) async throws -> [Result<M.Reply, any Error>] {
         var contents: [([UInt8], isRequest: Bool)] = []
         for message in messages {
             var writer = ByteWriter()
@@ -114,13 +126,21 @@ public final class SessionClient<S: Session>: Sendable {
             contents.append((writer.bytes, route.isRequest))
         }
         guard !contents.isEmpty else { return [] }
-        let batch = contents
-        let results = await withCheckedContinuation { continuation in
-            let collector = SendBatch(count: batch.count, continuation)
-            let waiters = batch.indices.map { Waiter.many(collector, $0) }
-            eventLoop.execute { [driver] in _ = driver.value.submit(batch, waiters) }
+        let (batch, cell) = (contents, CallCell())
+        let (eventLoop, driver) = (eventLoop, driver)
+        let results = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let collector = SendBatch(count: batch.count, continuation)
+                let waiters = batch.indices.map { Waiter.many(collector, $0) }
+                eventLoop.execute {
+                    let calls = driver.value.submit(batch, waiters)
+                    if cell.begin(calls) { for call in calls { driver.value.cancel(call) } }
+                }
+            }
+        } onCancel: {
+            eventLoop.execute { for call in cell.cancel() { driver.value.cancel(call) } }
         }
-        return try results.map { try Self.reply(to: M.self, try $0.get()) }
+        return results.map { result in Result { try Self.reply(to: M.self, try result.get()) } }
     }
 
     /// Sends a request: the same as `send`, for those who like to see that nothing is changed.
@@ -134,11 +154,11 @@ public final class SessionClient<S: Session>: Sendable {
             try await withCheckedThrowingContinuation { continuation in
                 eventLoop.execute {
                     let calls = driver.value.submit([(content, isRequest)], [.one(continuation)])
-                    if cell.begin(calls[0]) { driver.value.cancel(calls[0]) }
+                    if cell.begin(calls) { driver.value.cancel(calls[0]) }
                 }
             }
         } onCancel: {
-            eventLoop.execute { if let call = cell.cancel() { driver.value.cancel(call) } }
+            eventLoop.execute { for call in cell.cancel() { driver.value.cancel(call) } }
         }
     }
 

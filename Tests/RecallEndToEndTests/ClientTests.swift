@@ -162,6 +162,31 @@ import Testing
         }
     }
 
+    /// Of many messages sent at once each has its own ending.
+    @Test(.timeLimit(.minutes(1))) func resultsOfMany() async throws {
+        try await withServer(TestServer(Journal())) { server in
+            let client = try await SessionClient<Journal>.open(
+                at: server.endpoint, log: .memory, configuration: .quick, logger: .silent)
+            try await client.send(Journal.Note("a"))
+            // The first is applied and makes the number of lines even, which refuses the others.
+            let results = try await client.results(of: [Journal.Refuse(), Journal.Refuse(), Journal.Refuse()])
+            #expect(results.count == 3)
+            #expect(throws: Never.self) { try results[0].get() }
+            for result in results.dropFirst() {
+                #expect(throws: Journal.Refused(lines: 2)) { try result.get() }
+            }
+            #expect(await client.head == SequenceNumber(4))
+            await server.stop()
+            let waiting = Task { try await client.results(of: (0..<20).map { Journal.Note("\($0)") }) }
+            try await eventually("they are in the log") { await client.head == SequenceNumber(24) }
+            waiting.cancel()
+            for result in try await waiting.value { #expect(throws: CancellationError.self) { try result.get() } }
+            try await server.start()
+            #expect(try await client.send(Journal.Read()).count == 22)
+            await client.close()
+        }
+    }
+
     @Test(.timeLimit(.minutes(1))) func cancelledAtRandom() async throws {
         try await withServer(TestServer(Counter())) { server in
             let client = try await open(server, MemoryLog())
