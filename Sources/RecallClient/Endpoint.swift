@@ -10,6 +10,7 @@ public struct Endpoint: Sendable {
     ///
     /// - Parameters:
     ///   - host: a name or an address.
+    ///   - port: 1 to 65,535.
     ///   - tls: a client configuration; the server's certificate must then name `host`. Nil: in the clear, where
     ///     whoever sits between can read everything and pass for the server.
     public static func tcp(_ host: String, _ port: Int, tls: TLSConfiguration? = nil) -> Self {

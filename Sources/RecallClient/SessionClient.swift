@@ -50,6 +50,8 @@ public final class SessionClient<S: Session>: Sendable {
     /// - Parameters:
     ///   - endpoints: any of them will do; they need nothing in common but the key ring.
     ///   - log: where what is sent is kept. Its durability says which crashes of the client it survives.
+    ///   - configuration: windows, waits and credentials.
+    ///   - logger: told of connections, recalls and endings.
     /// - Throws: `logInUse`, `logDamaged`, `logMismatch` or `logFailed` for the log; `unreachable` if a new session
     ///   cannot be had in time; what a server refuses with.
     public static func open(

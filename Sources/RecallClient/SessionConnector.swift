@@ -21,7 +21,10 @@ public final class SessionConnector: Sendable {
     private let eventLoop: any EventLoop
     private let link: NIOLoopBoundBox<ServerLink?>
 
-    /// - Parameter endpoints: any of them will do; they need nothing in common but the key ring.
+    /// - Parameters:
+    ///   - endpoints: any of them will do; they need nothing in common but the key ring.
+    ///   - configuration: windows, waits and credentials.
+    ///   - logger: told of connections, recalls and endings.
     public convenience init(
         to endpoints: Endpoint..., configuration: ClientConfiguration = .init(),
         logger: Logger = Logger(label: "recall.client")

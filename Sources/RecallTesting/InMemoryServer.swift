@@ -19,6 +19,7 @@ public final class InMemoryServer: Sendable {
     /// - Parameters:
     ///   - authenticate: nil lets everybody in as nobody.
     ///   - handler: makes the handler, anew at each start.
+    ///   - logger: told what the server does.
     public init(
         authenticate: Authentication? = nil, logger: Logger = Logger(label: "recall.server"),
         _ handler: @escaping @Sendable () throws -> SessionHandler
