@@ -75,11 +75,17 @@ import Testing
             for _ in 0..<300 { try await second.send(Counter.Add(amount: 1)) }
             await server.delete(first)
             await server.delete(second)
-            stuck.rule { [.historyStart, .historyChunk].contains($0.type) ? .drop : .pass }
+            // Its histories are lost, until it attaches again after that.
+            let (released, passing) = (Tally(), Tally())
+            stuck.rule { frame in
+                if frame.type == .attach, released.value > 0 { passing.add() }
+                return passing.value == 0 && [.historyStart, .historyChunk].contains(frame.type) ? .drop : .pass
+            }
             let waiting = Task { try await first.send(Counter.Add(amount: 1)) }
             try await eventually("the recall has begun") { await server.statistics.recallsRunning == 1 }
             #expect(try await second.send(Counter.Add(amount: 1)) == 301)
-            stuck.pass()
+            released.add()
+            stuck.cut()
             #expect(try await waiting.value == 301)
             await first.close()
             await second.close()

@@ -27,8 +27,12 @@ import Testing
             func perform(on mortal: State, in context: EffectContext<Mortal>) async throws -> Int { 0 }
             func update(_ mortal: inout State, outcome: Int) {}
         }
+        struct DieBack: EffectMessage {
+            func perform(on mortal: State, in context: EffectContext<Mortal>) async throws -> Int { 0 }
+            func update(_ mortal: inout State, outcome: Int) {}
+        }
         static let kind = SessionKind<Mortal>(
-            "mortal", [1: Add.self, 2: Die.self, 3: Wait.self, 4: DieOutside.self])
+            "mortal", [1: Add.self, 2: Die.self, 3: Wait.self, 4: DieOutside.self, 5: DieBack.self])
     }
 
     /// A server in a process of its own, started again on the same port whenever it dies.
@@ -136,10 +140,11 @@ import Testing
             let client = try await connector.open(Mortal.self, log: .memory)
             #expect(try await client.send(Mortal.Add(amount: 1)) == 1)
             #expect(await code { try await client.send(Mortal.DieOutside()) } == .poisonedMessage)
+            #expect(await code { try await client.send(Mortal.DieBack()) } == .poisonedMessage)
             #expect(try await client.send(Mortal.Add(amount: 1)) == 2)
             await client.close()
             try await group.waitForAll()
         }
-        #expect(child.deaths == 3)
+        #expect(child.deaths == 6)
     }
 }

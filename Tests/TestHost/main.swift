@@ -37,8 +37,13 @@ struct Mortal: Session {
         }
         func update(_ mortal: inout State, outcome: Int) {}
     }
+    /// Kills the process when it comes back from outside.
+    struct DieBack: EffectMessage {
+        func perform(on mortal: State, in context: EffectContext<Mortal>) async throws -> Int { 1 }
+        func update(_ mortal: inout State, outcome: Int) { fatalError("as asked") }
+    }
     static let kind = SessionKind<Mortal>(
-        "mortal", [1: Add.self, 2: Die.self, 3: Wait.self, 4: DieOutside.self])
+        "mortal", [1: Add.self, 2: Die.self, 3: Wait.self, 4: DieOutside.self, 5: DieBack.self])
 }
 
 let arguments = CommandLine.arguments

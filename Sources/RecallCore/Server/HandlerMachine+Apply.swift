@@ -7,7 +7,7 @@ extension HandlerMachine {
             guard let id = ready.popFirst() else { break }
             guard let slot = slot(id), slot.isReady else { continue }
             slot.isReady = false
-            let start = host.instant()
+            let (start, hadTurn) = (host.instant(), mayWrite(slot))
             let more =
                 switch slot.phase {
                 case .live: deal(slot, now, host)
@@ -15,7 +15,7 @@ extension HandlerMachine {
                 case .waiting: false
                 }
             slot.debt.add(nanoseconds: start.nanoseconds(to: host.instant()))
-            if more { setReady(slot) } else { holdUp(slot) }
+            if more { setReady(slot) } else { holdUp(slot, hadTurn: hadTurn) }
         }
     }
 
@@ -55,7 +55,7 @@ extension HandlerMachine {
             && (hasRoom(slot.window) || slot.matched < slot.window.head.number) && mayWrite(slot)
     }
 
-    private func hasRoom(_ window: CopyWindow) -> Bool {
+    func hasRoom(_ window: CopyWindow) -> Bool {
         window.count < limits.unconfirmed && window.bytes < limits.unconfirmedBytes
     }
 
@@ -64,12 +64,17 @@ extension HandlerMachine {
         return connection.isWritable && connection.replyBytes < limits.replyBytes
     }
 
-    /// Remembers a session that only its connection keeps from going on.
-    private func holdUp(_ slot: SessionSlot) {
+    /// Remembers a session that only its connection keeps from going on. One that had no turn goes first next time, or
+    /// a session with many large replies would leave no room for the others, ever.
+    private func holdUp(_ slot: SessionSlot, hadTurn: Bool) {
         guard slot.phase == .live, !slot.queue.isEmpty, !slot.isHeldUp, !mayWrite(slot), let route = slot.route
         else { return }
         slot.isHeldUp = true
-        connections[route.connection]?.heldUp.append(slot.id)
+        if hadTurn {
+            connections[route.connection]?.heldUpLater.append(slot.id)
+        } else {
+            connections[route.connection]?.heldUp.append(slot.id)
+        }
     }
 
     /// Counts bytes of a reply that goes out, or will.
@@ -86,6 +91,9 @@ extension HandlerMachine {
             let head = slot.window.head.number
             if number <= head {
                 guard slot.window.position(at: number)?.seal == seal else { return false }
+                if number > slot.matched, let entry = slot.window.entry(at: number) {
+                    count(slot, replyBytes: entry.determinants.count + entry.reply.count)
+                }
                 slot.matched = max(slot.matched, number)
                 setDirty(slot)
             } else {
@@ -196,7 +204,7 @@ extension HandlerMachine {
         account(slot, adding: current.contentBytes + 2 * encoded.count + reply.count)
         if slot.ownsCurrent {
             slot.matched = current.number
-            count(slot, replyBytes: reply.count)
+            count(slot, replyBytes: encoded.count + reply.count)
         }
         setDirty(slot)
     }

@@ -137,6 +137,7 @@ extension HandlerMachine {
         {
         case .current:
             _ = slot.window.confirm(claim.acknowledged)
+            account(slot)
             goOn(slot, now)
         case .behind:
             beginRecall(slot, claim, isGap: slot.awaiting == .nothing, now, host)

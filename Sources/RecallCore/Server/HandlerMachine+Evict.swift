@@ -55,16 +55,27 @@ extension HandlerMachine {
     /// Deletes sessions whose recall holds a place and whose client has sent nothing of its history since `time`: it
     /// may be alive, but others wait for the place. It attaches again when it goes on.
     package mutating func evictStarved(since time: Instant, _ host: some SessionHost) {
+        guard admission.waitingCount > 0 else { return }
         for id in admission.runningSlots {
-            guard let slot = slot(id), slot.isStarved, slot.lastActive < time else { continue }
+            guard let slot = slot(id), slot.isStarved, let recall = slot.recall, recall.lastProgress < time else {
+                continue
+            }
             delete(slot, host)
         }
     }
 
     /// True while somebody waits for the session who did his part. A client that was asked for its history and sends
-    /// nothing is not waited for, nor one that does not read its replies.
+    /// nothing is not waited for, nor one that does not read its replies or does not confirm them.
     private func isWanted(_ slot: SessionSlot) -> Bool {
-        slot.isBusy && slot.route != nil && !slot.isStarved && !slot.isHeldUp
+        slot.isBusy && slot.route != nil && !slot.isStarved && !slot.isHeldUp && !awaitsClient(slot)
+    }
+
+    private func awaitsClient(_ slot: SessionSlot) -> Bool {
+        switch slot.awaiting {
+        case .confirmation, .adoption: true
+        case .nothing: slot.phase == .live && !hasRoom(slot.window) && slot.matched == slot.window.head.number
+        case .outcome, .application: false
+        }
     }
 
     /// Makes room for one more session, if idle ones can go. False if there is none.

@@ -16,7 +16,8 @@ extension HandlerMachine {
         _ slot: SessionSlot, _ claim: AttachClaim, isGap: Bool, _ now: Instant, _ host: some SessionHost
     ) {
         if !isGap { bury(slot, host) }
-        slot.recall = RecallProgress(claim: claim, startedAt: now, id: .unasked, isGap: isGap)
+        slot.recall = RecallProgress(
+            claim: claim, startedAt: now, lastProgress: now, id: .unasked, isGap: isGap)
         slot.phase = .waiting
         if claim.receipt == nil, claim.checkpoint == nil, !isGap {
             startFresh(slot, host)
@@ -29,7 +30,12 @@ extension HandlerMachine {
         switch admission.request(slot.id, from: connection, bytes: bytes) {
         case .admitted: startRecall(slot, unasked: claim.historyFollows && !isGap, host)
         case .waiting: startAdmitted(host)  // it may have given up a smaller place for this
-        case .overloaded: refuse(slot, .overloaded, "too many recalls wait", host)
+        case .overloaded:
+            if isGap {  // the copy is good as far as it goes: dropping it would make more work
+                slot.recall = nil
+                slot.phase = .live
+            }
+            refuse(slot, .overloaded, "too many recalls wait", host)
         }
     }
 
@@ -59,6 +65,7 @@ extension HandlerMachine {
 
     private mutating func startRecall(_ slot: SessionSlot, unasked: Bool, _ host: some SessionHost) {
         slot.phase = .recalling
+        slot.recall?.lastProgress = host.instant()
         host.observe(slot.id, .recallStarted)
         guard !unasked, let recall = slot.recall else { return }
         ask(slot, recall.isGap ? .after(slot.window.head) : .newest)
@@ -243,6 +250,7 @@ extension HandlerMachine {
             finishRecall(slot, now, host)
             return slot.isReady
         }
+        slot.recall?.lastProgress = now
         if let id = slot.recall?.id { write(to: slot) { $0.frame(Credit(stream: $1, recall: id, chunks: 1)) } }
         return slot.recall?.chunks.isEmpty == false
     }

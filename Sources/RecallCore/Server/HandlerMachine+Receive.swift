@@ -37,13 +37,20 @@ extension HandlerMachine {
         case .attach: attach(connection, try Attach(reading: &reader), now: now, host)
         case .historyStart:
             let frame = try HistoryStart(reading: &reader)
-            if let slot = heard(connection, frame.stream, now, host) { historyStarted(slot, frame, host) }
+            if let slot = heard(connection, frame.stream, now, host) {
+                slot.recall?.lastProgress = now
+                historyStarted(slot, frame, host)
+            }
         case .historySegment:
             let frame = try HistorySegment(reading: &reader)
-            if let slot = heard(connection, frame.stream, now, host) { segmentArrived(slot, frame, reader.rest, host) }
+            if let slot = heard(connection, frame.stream, now, host) {
+                slot.recall?.lastProgress = now
+                segmentArrived(slot, frame, reader.rest, host)
+            }
         case .historyChunk:
             let frame = try HistoryChunk(reading: &reader)
             if let slot = heard(connection, frame.stream, now, host) {
+                slot.recall?.lastProgress = now
                 chunkArrived(slot, frame, reader.rest, now, host)
             }
         case .kept:
@@ -177,6 +184,7 @@ extension HandlerMachine {
             slot.awaiting = .nothing
             slot.queue.removeAll()  // what the client sent before it adopted, and has given up
             _ = slot.window.confirm(position)
+            account(slot)
             slot.received = (position.number, position.seal)
             (slot.matched, slot.sent) = (position.number, position.number)
             return goOn(slot, slot.lastActive)

@@ -57,6 +57,8 @@ package struct HandlerMachine: ~Copyable {
         var replyBytes = 0
         /// Sessions that wait until more may be written.
         var heldUp: [SlotID] = []
+        /// As above, those that had a turn since output was last taken; they come after the others.
+        var heldUpLater: [SlotID] = []
 
         init(id: ConnectionID, principal: [UInt8]?, nonce: Digest) {
             (self.id, self.principal, self.nonce) = (id, principal, nonce)
@@ -138,12 +140,13 @@ package struct HandlerMachine: ~Copyable {
     }
 
     private mutating func goOn(_ connection: Connection) {
-        for id in connection.heldUp {
+        for id in connection.heldUp + connection.heldUpLater {
             guard let slot = slot(id), slot.route?.connection == connection.id else { continue }
             slot.isHeldUp = false
             setReady(slot)
         }
         connection.heldUp.removeAll(keepingCapacity: true)
+        connection.heldUpLater.removeAll(keepingCapacity: true)
     }
 
     /// True if a session has something to do at once.

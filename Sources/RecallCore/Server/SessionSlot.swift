@@ -116,6 +116,8 @@ struct RecallProgress {
     }
     let claim: AttachClaim
     let startedAt: Instant
+    /// When the client last sent of its history, or was asked for more.
+    var lastProgress: Instant
     var id: RecallID
     /// True while the copy that is here is to be continued.
     var isGap: Bool

@@ -161,6 +161,7 @@ final class HandlerLoop {
     private func effectEnded(_ slot: SlotID, _ incarnation: Incarnation, _ result: EffectResult) {
         host.effectReturned(slot, incarnation)
         machine.effectEnded(slot, incarnation, result, host)
+        host.effectSettled(slot, incarnation)
         schedulePump()
     }
 

@@ -116,11 +116,9 @@ final class LoopHost: SessionHost {
             var context = UpdateContext(environment: environment, keys: call.keys, number: call.number)
             observe(call.slot, .began(call.number))
             let verdict = hosted.apply(content: content, replaying: false, context: &context, reply: &reply)
-            if verdict == .effect {
-                instances[call.slot.index]?.performing = (call.number, call.seal)
-            } else {
-                observe(call.slot, .completed(call.number))
-            }
+            if verdict == .effect { instances[call.slot.index]?.performing = (call.number, call.seal) }
+            // An effect begins anew when it goes out: what it waits for till then is no fault of this session.
+            observe(call.slot, .completed(call.number))
             return judge(verdict, context.clockReading, call.slot)
         }
         var context = UpdateContext(
@@ -176,6 +174,7 @@ final class LoopHost: SessionHost {
         }) {
             guard let instance = instances[effect.slot.index], let performing = instance.performing else { continue }
             marks.effectBegins(instance.session, performing.number, performing.seal)
+            observe(effect.slot, .began(performing.number))
             launch(instance.hosted, effect.idempotencyKey, effect.slot, effect.incarnation)
         }
     }
@@ -187,16 +186,24 @@ final class LoopHost: SessionHost {
         else { return }
         _ = gate.returned(slot)
         marks.effectEnded(instance.session, performing.number)
-        instances[slot.index]?.performing = nil
         observe(slot, .completed(performing.number))
+    }
+
+    /// And what it brought was applied, or given up.
+    func effectSettled(_ slot: SlotID, _ incarnation: Incarnation) {
+        if slot.index < instances.count, instances[slot.index]?.incarnation == incarnation {
+            instances[slot.index]?.performing = nil
+        }
         startEffects()
     }
 
     func finish(_ slot: SlotID, outcome: RawSpan, reply: inout ByteWriter) -> UpdateVerdict {
-        guard let hosted = instances[slot.index]?.hosted else {
-            return .broken(Array("the session has no instance".utf8))
+        guard let instance = instances[slot.index], let performing = instance.performing else {
+            return .broken(Array("the session has no instance with an effect".utf8))
         }
-        return judge(hosted.finishEffect(outcome: outcome, reply: &reply), nil, slot)
+        marks.updateBegins(instance.session, performing.number, performing.seal)
+        defer { marks.updateEnded() }
+        return judge(instance.hosted.finishEffect(outcome: outcome, reply: &reply), nil, slot)
     }
 
     func abandon(_ slot: SlotID) { instances[slot.index]?.hosted.abandonEffect() }

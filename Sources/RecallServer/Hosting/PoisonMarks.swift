@@ -89,14 +89,16 @@ final class PoisonMarks {
 
     /// What an earlier process left: what was under way when it died is a suspect now. An update that was being applied
     /// is the likely cause, as that takes microseconds; without one it is the effects that were out. Who is suspected
-    /// wrongly is cleared by going out alone, and it takes several deaths before an update is given up.
+    /// wrongly gains no more deaths by going out alone, and it takes several before an update is given up.
     private func adopt() {
         var found: [Suspect] = []
         let wasApplying = read(0)?.state == 1
         for index in 0..<(Self.runs + Self.suspectPlaces) {
             guard let (state, suspect) = read(index) else { continue }
             if wasApplying, index > 0, state == 1 { continue }
-            if let place = found.firstIndex(where: { $0.session == suspect.session && $0.number == suspect.number }) {
+            if let place = found.firstIndex(where: {
+                $0.session == suspect.session && $0.number == suspect.number && $0.seal == suspect.seal
+            }) {
                 found[place].deaths = max(found[place].deaths, suspect.deaths)
                 if state == 1 { found[place].deaths = max(found[place].deaths, 1) &+ 1 }
             } else {

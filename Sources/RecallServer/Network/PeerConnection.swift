@@ -31,7 +31,7 @@ final class PeerConnection: HandlerPeer {
     }
 
     private func helloTimedOut() {
-        if case .expectingHello = state { close() }
+        if case .expectingHello = state { refuse(.protocolVersion, "no hello came in time") }
     }
 
     // MARK: Reading
