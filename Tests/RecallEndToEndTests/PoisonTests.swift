@@ -2,6 +2,7 @@ import Foundation
 import Recall
 import RecallClient
 import RecallCore
+import RecallServer
 import RecallTesting
 import Synchronization
 import Testing
@@ -118,6 +119,21 @@ import Testing
         #expect(child.deaths == 3)
         await client.close()
         await other.close()
+    }
+
+    /// A server that is given another file, its key for example, does not touch it.
+    @Test(.timeLimit(.minutes(1))) func anotherFileIsNotOverwritten() async throws {
+        let scratch = try Scratch()
+        let path = scratch.file("key")
+        let key = Data(repeating: 7, count: 32)
+        try key.write(to: URL(filePath: path))
+        var configuration = HandlerConfiguration()
+        configuration.poisonFile = path
+        let error = await #expect(throws: RecallError.self) {
+            _ = try await TestServer(Counter(), configuration: configuration)
+        }
+        #expect(error?.code == .misconfigured)
+        #expect(try Data(contentsOf: URL(filePath: path)) == key)
     }
 
     /// Of many effects that are out when the process dies only one is to blame. Each goes out alone then, and the one

@@ -74,6 +74,17 @@ final class PoisonMarks {
             guard errno == EWOULDBLOCK else { throw failure(path) }
             throw RecallError(.misconfigured, "the poison file \(path) is in use by another process")
         }
+        // Never over something else, a key file least of all: only what is new, or has this layout's size.
+        var status = stat()
+        guard fstat(file, &status) == 0 else {
+            defer { close(file) }
+            throw failure(path)
+        }
+        guard status.st_size == 0 || status.st_size == off_t(fileBytes) else {
+            close(file)
+            throw RecallError(
+                .misconfigured, "\(path) is not a poison file: name one that does not exist, and it is made")
+        }
         guard ftruncate(file, off_t(fileBytes)) == 0,
             let base = mmap(nil, fileBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), base != MAP_FAILED
         else {
