@@ -75,6 +75,24 @@ import Testing
         }
     }
 
+    /// A peer that goes on sending hears all the same why it was refused.
+    @Test(.timeLimit(.minutes(1))) func refusalInSpiteOfUnreadBytes() async throws {
+        try await withServer(TestServer(Counter())) { server in
+            for _ in 0..<20 {
+                let peer = try await RawPeer(server.endpoint)
+                peer.setReading(false)
+                peer.send(hello() + length(1) + [0x7f] + [UInt8](repeating: 0, count: 1 << 20))
+                for _ in 0..<10 { peer.send([UInt8](repeating: 0, count: 1 << 16)) }
+                try await eventually("the server is done with it") { await server.statistics.connections == 0 }
+                peer.send([UInt8](repeating: 0, count: 1 << 16))
+                peer.setReading(true)
+                try await eventually("it is refused") { peer.hasEnded }
+                #expect(peer.refusal == .malformedFrame)
+            }
+            try await serves(server)
+        }
+    }
+
     /// Every kind of frame with random bytes in it, and random cuts.
     @Test(.timeLimit(.minutes(1))) func randomFrames() async throws {
         var random = SystemRandomNumberGenerator()

@@ -4,6 +4,10 @@ internal import NIOCore
 /// A TCP connection, with or without TLS below it, as a peer's transport.
 ///
 /// While the peer does not read what is written to it, nothing more is read from it.
+///
+/// A socket that is closed while bytes lie unread resets its connection, and the reset takes away what the peer has not
+/// read yet: why it was refused. So closing ends the writing first; what still comes is thrown away, within bounds,
+/// until the peer ends too.
 final class PeerChannelHandler: ChannelDuplexHandler, PeerTransport {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
@@ -13,6 +17,11 @@ final class PeerChannelHandler: ChannelDuplexHandler, PeerTransport {
     private var channel: (any Channel)?
     private var peer: (any HandlerPeer)?
     private var isReadDue = false
+    /// Bytes that may still come once closing has begun; nil before.
+    private var lingering: Int?
+
+    private static let lingerBytes = 8 << 20
+    private static let lingerTime = TimeAmount.seconds(2)
 
     init(_ run: HandlerRun, logger: Logger) { (self.run, self.logger) = (run, logger) }
 
@@ -25,7 +34,11 @@ final class PeerChannelHandler: ChannelDuplexHandler, PeerTransport {
 
     // MARK: Reading
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) { peer?.received(unwrapInboundIn(data)) }
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard let left = lingering else { return peer?.received(unwrapInboundIn(data)) ?? () }
+        lingering = left - unwrapInboundIn(data).readableBytes
+        if left <= 0 { context.close(promise: nil) }
+    }
 
     func channelReadComplete(context: ChannelHandlerContext) {
         peer?.batchEnded()
@@ -33,7 +46,7 @@ final class PeerChannelHandler: ChannelDuplexHandler, PeerTransport {
     }
 
     func read(context: ChannelHandlerContext) {
-        if context.channel.isWritable, peer?.isHeld != true {
+        if lingering != nil || (context.channel.isWritable && peer?.isHeld != true) {
             isReadDue = false
             context.read()
         } else {
@@ -64,5 +77,13 @@ final class PeerChannelHandler: ChannelDuplexHandler, PeerTransport {
     /// Asks from the pipeline's end, so that `read` above judges again.
     func resumeReading() { if isReadDue { channel?.read() } }
 
-    func close() { channel?.close(promise: nil) }
+    func close() {
+        guard let channel, lingering == nil else { return }
+        lingering = Self.lingerBytes
+        peer = nil
+        guard channel.isActive else { return channel.close(promise: nil) }
+        channel.close(mode: .output, promise: nil)
+        resumeReading()
+        channel.eventLoop.scheduleTask(in: Self.lingerTime) { channel.close(promise: nil) }
+    }
 }
