@@ -26,6 +26,10 @@ public struct HandlerConfiguration: Sendable {
     public var poisonFile: String?
     /// Deaths after which the update that caused them is given up and recorded as refused.
     public var poisonDeaths = 3
+    /// `update`, `validate` or `reply` code that runs longer ends the process with SIGABRT: it holds the loop that all
+    /// sessions share, so nothing less frees them. With a poison file the death is laid to it. Nil: never. For a
+    /// process that is started again when it dies; effects are bounded by `detection` instead.
+    public var hangLimit: Duration?
     /// What `context.now` and receipts take the time from; nil: the wall clock.
     package var clock: (@Sendable () -> WallTime)?
 

@@ -32,8 +32,17 @@ import Testing
             func perform(on mortal: State, in context: EffectContext<Mortal>) async throws -> Int { 0 }
             func update(_ mortal: inout State, outcome: Int) {}
         }
+        struct Hang: UpdateMessage { func update(_ mortal: inout State) {} }
+        struct DieLate: EffectMessage {
+            func perform(on mortal: State, in context: EffectContext<Mortal>) async throws -> Int { 0 }
+            func update(_ mortal: inout State, outcome: Int) {}
+        }
         static let kind = SessionKind<Mortal>(
-            "mortal", [1: Add.self, 2: Die.self, 3: Wait.self, 4: DieOutside.self, 5: DieBack.self])
+            "mortal",
+            [
+                1: Add.self, 2: Die.self, 3: Wait.self, 4: DieOutside.self, 5: DieBack.self, 6: Hang.self,
+                7: DieLate.self,
+            ])
     }
 
     /// A server in a process of its own, started again on the same port whenever it dies.
@@ -119,6 +128,43 @@ import Testing
         #expect(child.deaths == 3)
         await client.close()
         await other.close()
+    }
+
+    /// An update that never ends holds the loop: the process ends, three times, and the update is given up.
+    @Test(.timeLimit(.minutes(1))) func messageThatNeverEnds() async throws {
+        let scratch = try Scratch()
+        let child = try Child(poison: scratch.file("poison"))
+        try child.start()
+        defer { child.end() }
+        let client = try await SessionClient<Mortal>.open(
+            at: .tcp("127.0.0.1", child.port), log: .memory, configuration: .quick, logger: .silent)
+        #expect(await code { try await client.send(Mortal.Hang()) } == .poisonedMessage)
+        #expect(child.deaths == 3)
+        #expect(try await client.send(Mortal.Add(amount: 1)) == 1)
+        await client.close()
+    }
+
+    /// An effect that outlives its session's copy, which a deadline deleted, is still the one to blame.
+    @Test(.timeLimit(.minutes(1))) func effectThatKillsAfterItsSessionWasDeleted() async throws {
+        let scratch = try Scratch()
+        let child = try Child(poison: scratch.file("poison"))
+        try child.start()
+        defer { child.end() }
+        let connector = SessionConnector(to: .tcp("127.0.0.1", child.port), configuration: .quick, logger: .silent)
+        let (log, innocent) = (MemoryLog(), try await connector.open(Mortal.self, log: .memory))
+        let client = try await connector.open(Mortal.self, log: log)
+        let sending = Task { try await client.send(Mortal.DieLate()) }
+        try await eventually("it is in the log") { await client.head == SequenceNumber(1) }
+        // Comes behind it on the same connection, so that it is out when this returns.
+        #expect(try await innocent.send(Mortal.Wait()) == 1)
+        await client.close()
+        _ = await sending.result
+        try await eventually("the process dies of it") { child.deaths == 1 }
+        let again = try await connector.open(Mortal.self, log: log)
+        #expect(try await again.send(Mortal.Add(amount: 1)) == 1)
+        #expect(child.deaths == 3)
+        await again.close()
+        await innocent.close()
     }
 
     /// A server that is given another file, its key for example, does not touch it.

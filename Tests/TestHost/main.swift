@@ -42,14 +42,34 @@ struct Mortal: Session {
         func perform(on mortal: State, in context: EffectContext<Mortal>) async throws -> Int { 1 }
         func update(_ mortal: inout State, outcome: Int) { fatalError("as asked") }
     }
+    /// Holds the loop for ever.
+    struct Hang: UpdateMessage {
+        func update(_ mortal: inout State) {
+            while mortal.total >= 0 {}
+        }
+    }
+    /// Kills the process long after its session was given up; heeds no cancellation.
+    struct DieLate: EffectMessage {
+        func perform(on mortal: State, in context: EffectContext<Mortal>) async throws -> Int {
+            let end = ContinuousClock.now + .seconds(2)
+            while ContinuousClock.now < end { try? await Task.sleep(until: end) }
+            fatalError("as asked")
+        }
+        func update(_ mortal: inout State, outcome: Int) {}
+    }
     static let kind = SessionKind<Mortal>(
-        "mortal", [1: Add.self, 2: Die.self, 3: Wait.self, 4: DieOutside.self, 5: DieBack.self])
+        "mortal",
+        [
+            1: Add.self, 2: Die.self, 3: Wait.self, 4: DieOutside.self, 5: DieBack.self, 6: Hang.self, 7: DieLate.self,
+        ])
 }
 
 let arguments = CommandLine.arguments
 let port = arguments.count > 1 ? Int(arguments[1]) ?? 0 : 0
 var configuration = HandlerConfiguration()
 configuration.poisonFile = arguments.count > 2 ? arguments[2] : nil
+configuration.detection = .any(of: .standard, .deadline(.seconds(1)))
+configuration.hangLimit = .seconds(1)
 let secret = Digest([UInt8](repeating: 7, count: 32)) ?? Digest()
 let handler = try SessionHandler(keys: KeyRing(secret: secret), hosting: Mortal(), configuration: configuration)
 LoggingSystem.bootstrap { _ in SwiftLogNoOpLogHandler() }

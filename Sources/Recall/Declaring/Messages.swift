@@ -75,7 +75,8 @@ public protocol EffectMessage<State>: Message {
     ///
     /// At least once: if the server dies before the outcome is in the client's log, it runs again with the same
     /// `idempotencyKey`, possibly while the first run is still under way elsewhere. Hand the key on to whatever you
-    /// call.
+    /// call. Its task is cancelled when the session's copy here is deleted, as by a deadline: nobody waits for that run
+    /// any more, and what it brings is not used.
     ///
     /// Throwing the message's `Rejection` refuses the message. Any other error fails it (`effectFailed`), and the
     /// error's description, cut at 1,024 bytes, travels to the client: throw nothing that describes secrets. In both

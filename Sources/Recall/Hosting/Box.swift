@@ -10,6 +10,7 @@ final class Box<S: Session>: _Hosted {
     @usableFromInline var state: S.State?
     @usableFromInline var effect: _Effect<S.State>?
     var loan: Loan<S.State>?
+    var performing: Task<Void, Never>?
 
     @usableFromInline
     init(_ host: S, apply: @escaping Apply, request: @escaping Request) {
@@ -50,7 +51,7 @@ final class Box<S: Session>: _Hosted {
         self.loan = loan
         // Captures Sendable values only, and not the box. `Box<S>` and not `Self`, whose capture the isolation checker
         // of Swift 6.3.1 does not understand.
-        Task(executorPreference: executor) { await Box<S>.perform(run, on: loan, host, key, limit, done) }
+        performing = Task(executorPreference: executor) { await Box<S>.perform(run, on: loan, host, key, limit, done) }
     }
 
     /// `@concurrent`: a plain asynchronous function would run wherever its caller does, and a busy effect there blocks
@@ -86,6 +87,8 @@ final class Box<S: Session>: _Hosted {
     }
 
     override package func abandonEffect() {
+        performing?.cancel()  // it may have ended
+        performing = nil
         if let loan { state = loan.takeBack() }
         loan = nil
         effect = nil

@@ -16,11 +16,10 @@ struct EffectGate {
 
     mutating func add(_ effect: Effect) { waiting.append(effect) }
 
-    /// The effect ended, or nobody waits for it any more; false if it was not out.
-    mutating func returned(_ slot: SlotID) -> Bool {
-        guard out.remove(slot) != nil else { return false }
+    /// The effect ended, or nobody waits for it any more.
+    mutating func returned(_ slot: SlotID) {
+        out.remove(slot)
         if out.isEmpty { isSuspectOut = false }
-        return true
     }
 
     /// The next effect to start, if one may. Those that are not wanted any more are skipped.

@@ -23,6 +23,7 @@ final class LoopHost: SessionHost {
     private let environment: ContextEnvironment
     private let logger: Logger
     private let marks: PoisonMarks
+    private let hangs: HangWatch?
     private var gate = EffectGate()
     private var instances: [Instance?] = []
     private var checks = Heap<Check>()
@@ -48,6 +49,7 @@ final class LoopHost: SessionHost {
         clock = handler.configuration.clock ?? LoopClock.wallTime
         environment = ContextEnvironment(cryptography: handler.cryptography, clock: clock)
         self.logger = logger
+        hangs = handler.configuration.hangLimit.map { HangWatch(limit: $0, logger: logger) }
         marks = try PoisonMarks(path: handler.configuration.poisonFile, deaths: handler.configuration.poisonDeaths)
         for suspect in marks.suspects {
             logger.warning(
@@ -70,11 +72,11 @@ final class LoopHost: SessionHost {
     }
 
     func destroy(_ slot: SlotID) {
-        let instance = instances[slot.index]
+        // An effect that is out is told that nobody waits for it, and others need not wait for it either. Its mark stays
+        // until it has really ended: a death before that may be its doing.
+        instances[slot.index]?.hosted.abandonEffect()
         instances[slot.index] = nil
-        if gate.returned(slot), let instance, let performing = instance.performing {
-            marks.effectEnded(instance.session, performing.number)
-        }
+        gate.returned(slot)
         startEffects()
     }
 
@@ -109,8 +111,8 @@ final class LoopHost: SessionHost {
         guard let hosted = instances[call.slot.index]?.hosted else {
             return .broken(Array("the session has no instance".utf8))
         }
-        marks.updateBegins(call.session, call.number, call.seal)
-        defer { marks.updateEnded() }
+        begin(call.session, call.number, call.seal)
+        defer { end() }
         guard let recorded = call.recorded else {
             statistics.updates += 1
             var context = UpdateContext(environment: environment, keys: call.keys, number: call.number)
@@ -119,7 +121,7 @@ final class LoopHost: SessionHost {
             if verdict == .effect { instances[call.slot.index]?.performing = (call.number, call.seal) }
             // An effect begins anew when it goes out: what it waits for till then is no fault of this session.
             observe(call.slot, .completed(call.number))
-            return judge(verdict, context.clockReading, call.slot)
+            return judge(call, verdict, context.clockReading)
         }
         var context = UpdateContext(
             environment: environment, keys: call.keys, number: call.number, replaying: recorded.clock)
@@ -129,7 +131,26 @@ final class LoopHost: SessionHost {
             } else {
                 hosted.apply(content: content, replaying: true, context: &context, reply: &reply)
             }
-        return judge(verdict, context.clockReading, call.slot)
+        return judge(call, verdict, context.clockReading)
+    }
+
+    private func begin(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
+        marks.updateBegins(session, number, seal)
+        hangs?.begin()
+    }
+
+    private func end() {
+        hangs?.end()
+        marks.updateEnded()
+    }
+
+    private func judge(_ call: UpdateCall, _ verdict: _Verdict, _ clock: WallTime?) -> UpdateVerdict {
+        let judgement = judge(verdict, clock, call.slot)
+        switch judgement {
+        case .applied, .refused, .failed: marks.survived(call.session, call.number, call.seal)
+        case .effect, .broken, .pending: break
+        }
+        return judgement
     }
 
     private func judge(_ verdict: _Verdict, _ clock: WallTime?, _ slot: SlotID) -> UpdateVerdict {
@@ -148,6 +169,8 @@ final class LoopHost: SessionHost {
 
     func request(_ slot: SlotID, content: RawSpan, reply: inout ByteWriter) -> RequestVerdict {
         guard let hosted = instances[slot.index]?.hosted else { return .failed(.inconsistent, []) }
+        hangs?.begin()
+        defer { hangs?.end() }
         switch hosted.request(content: content, reply: &reply) {
         case .replied: return .replied
         case .refused: return .refused
@@ -173,7 +196,7 @@ final class LoopHost: SessionHost {
             instances[$0.slot.index]?.incarnation == $0.incarnation && instances[$0.slot.index]?.performing != nil
         }) {
             guard let instance = instances[effect.slot.index], let performing = instance.performing else { continue }
-            marks.effectBegins(instance.session, performing.number, performing.seal)
+            marks.effectBegins(effect.incarnation, instance.session, performing.number, performing.seal)
             observe(effect.slot, .began(performing.number))
             launch(instance.hosted, effect.idempotencyKey, effect.slot, effect.incarnation)
         }
@@ -181,17 +204,18 @@ final class LoopHost: SessionHost {
 
     /// The async half is through, however it ended.
     func effectReturned(_ slot: SlotID, _ incarnation: Incarnation) {
+        marks.effectEnded(incarnation)
         guard slot.index < instances.count, let instance = instances[slot.index], instance.incarnation == incarnation,
             let performing = instance.performing
         else { return }
-        _ = gate.returned(slot)
-        marks.effectEnded(instance.session, performing.number)
+        gate.returned(slot)
         observe(slot, .completed(performing.number))
     }
 
-    /// And what it brought was applied, or given up.
+    /// And what it brought was applied, or given up; if that broke the copy, the instance is gone.
     func effectSettled(_ slot: SlotID, _ incarnation: Incarnation) {
-        if slot.index < instances.count, instances[slot.index]?.incarnation == incarnation {
+        if slot.index < instances.count, let instance = instances[slot.index], instance.incarnation == incarnation {
+            if let (number, seal) = instance.performing { marks.survived(instance.session, number, seal) }
             instances[slot.index]?.performing = nil
         }
         startEffects()
@@ -201,8 +225,8 @@ final class LoopHost: SessionHost {
         guard let instance = instances[slot.index], let performing = instance.performing else {
             return .broken(Array("the session has no instance with an effect".utf8))
         }
-        marks.updateBegins(instance.session, performing.number, performing.seal)
-        defer { marks.updateEnded() }
+        begin(instance.session, performing.number, performing.seal)
+        defer { end() }
         return judge(instance.hosted.finishEffect(outcome: outcome, reply: &reply), nil, slot)
     }
 

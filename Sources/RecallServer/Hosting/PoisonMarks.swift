@@ -33,15 +33,10 @@ final class PoisonMarks {
     private let file: CInt?
     private let limit: Int
     private(set) var suspects: [Suspect] = []
-    /// Places of effects that are out; index 0 is for the update that is being applied on the loop.
-    private var places: [Key: Int] = [:]
+    /// Places of effects that are out, by the copy that sent them; index 0 is for the update that is being applied on
+    /// the loop.
+    private var places: [Incarnation: Int] = [:]
     private var free: [Int]
-    private var nextSuspectPlace = 0
-
-    private struct Key: Hashable {
-        var session: SessionID
-        var number: SequenceNumber
-    }
 
     /// - Parameter path: nil keeps the marks in plain memory: deaths of the process are then not seen.
     init(path: String?, deaths: Int) throws(RecallError) {
@@ -61,6 +56,8 @@ final class PoisonMarks {
 
     deinit {
         guard let file else { return records.deallocate() }
+        // An orderly end is no death, whatever was out.
+        for place in places.values { records[place * Self.recordBytes] = 0 }
         munmap(records.baseAddress, records.count)
         close(file)
     }
@@ -107,14 +104,15 @@ final class PoisonMarks {
         for index in 0..<(Self.runs + Self.suspectPlaces) {
             guard let (state, suspect) = read(index) else { continue }
             if wasApplying, index > 0, state == 1 { continue }
+            // One death, however many runs of the same update were out: a mark says how many there were before it.
+            let deaths = state == 1 ? suspect.deaths + 1 : suspect.deaths
             if let place = found.firstIndex(where: {
                 $0.session == suspect.session && $0.number == suspect.number && $0.seal == suspect.seal
             }) {
-                found[place].deaths = max(found[place].deaths, suspect.deaths)
-                if state == 1 { found[place].deaths = max(found[place].deaths, 1) &+ 1 }
+                found[place].deaths = max(found[place].deaths, deaths)
             } else {
                 found.append(suspect)
-                if state == 1 { found[found.count - 1].deaths = max(1, suspect.deaths &+ 1) }
+                found[found.count - 1].deaths = deaths
             }
         }
         records.initializeMemory(as: UInt8.self, repeating: 0)
@@ -163,7 +161,10 @@ final class PoisonMarks {
             if suspects.count == Self.suspectPlaces { suspects.removeFirst() }
             suspects.append(suspect)
         }
-        guard file != nil else { return }
+        if file != nil { rewriteSuspects() }
+    }
+
+    private func rewriteSuspects() {
         for (place, suspect) in suspects.enumerated() {
             write(
                 Self.runs + place, state: 2, suspect.session, suspect.number, suspect.seal, deaths: suspect.deaths)
@@ -182,18 +183,16 @@ final class PoisonMarks {
         if file != nil { records[0] = 0 }
     }
 
-    /// An update's effect goes out.
-    func effectBegins(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
-        guard file != nil else { return }
-        let key = Key(session: session, number: number)
-        guard places[key] == nil else { return }
+    /// An update's effect goes out. The mark stays until `effectEnded`, though the copy may be deleted before.
+    func effectBegins(_ copy: Incarnation, _ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
+        guard file != nil, places[copy] == nil else { return }
         guard let place = free.popLast() else { return }  // more effects out than places: these go unmarked
-        places[key] = place
+        places[copy] = place
         write(place, state: 1, session, number, seal, deaths: deaths(of: session, number, seal))
     }
 
-    func effectEnded(_ session: SessionID, _ number: SequenceNumber) {
-        guard file != nil, let place = places.removeValue(forKey: Key(session: session, number: number)) else { return }
+    func effectEnded(_ copy: Incarnation) {
+        guard file != nil, let place = places.removeValue(forKey: copy) else { return }
         records[place * Self.recordBytes] = 0
         free.append(place)
     }
@@ -215,6 +214,17 @@ final class PoisonMarks {
     func isPoisoned(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) -> Bool {
         guard !suspects.isEmpty else { return false }
         return Int(deaths(of: session, number, seal)) >= limit
+    }
+
+    /// It ended without a death: it was suspected wrongly, or its cause is gone.
+    func survived(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
+        guard
+            let place = suspects.firstIndex(where: { $0.session == session && $0.number == number && $0.seal == seal })
+        else { return }
+        suspects.remove(at: place)
+        guard file != nil else { return }
+        rewriteSuspects()  // first, so that a death in between loses none: one that stands twice counts once
+        records[(Self.runs + suspects.count) * Self.recordBytes] = 0
     }
 
     private func deaths(of session: SessionID, _ number: SequenceNumber, _ seal: Digest) -> UInt8 {
