@@ -75,7 +75,7 @@ let package = Package(
             name: "RecallCoreTests",
             dependencies: [
                 "RecallCore", "RecallCrypto", "RecallTesting", .product(name: "Crypto", package: "swift-crypto"),
-            ]),
+            ], exclude: ["Transcripts"]),
         .testTarget(name: "RecallTests", dependencies: ["Recall", "RecallCore", "RecallCrypto", "RecallExamples"]),
         .testTarget(
             name: "RecallLogTests",

@@ -27,12 +27,15 @@ package struct ReplayDebt: Sendable {
     package private(set) var checkpointBytes = 0
     /// The checkpoint under way: where it is and what had been counted there.
     private var offered: (position: Position, bytes: Int, messages: Int, nanoseconds: Int64, size: Int)?
+    /// Messages to come before a state that did not encode is tried again.
+    private var postponedMessages = 0
 
     package init(checkpointBytes: Int = 0) { self.checkpointBytes = checkpointBytes }
 
     package mutating func add(bytes count: Int) {
         bytes += count
         messages += 1
+        if postponedMessages > 0 { postponedMessages -= 1 }
     }
 
     package mutating func add(nanoseconds time: Int64) { nanoseconds &+= max(0, time) }
@@ -40,7 +43,7 @@ package struct ReplayDebt: Sendable {
     package var isOffering: Bool { offered != nil }
 
     package func isDue(_ policy: CheckpointPolicy) -> Bool {
-        guard policy.isEnabled, offered == nil, messages > 0 else { return false }
+        guard policy.isEnabled, offered == nil, messages > 0, postponedMessages == 0 else { return false }
         return bytes > bound(policy) || messages > policy.messages || nanoseconds > policy.nanoseconds
     }
 
@@ -67,6 +70,10 @@ package struct ReplayDebt: Sendable {
     package mutating func offer(at position: Position, size: Int) {
         offered = (position, bytes, messages, nanoseconds, size)
     }
+
+    /// The state did not encode: it is tried again after as many messages as there were already, so that a state that
+    /// never does costs a constant per message. The log is not bounded meanwhile.
+    package mutating func postpone() { postponedMessages = messages }
 
     /// The offer went to a stream that is no more.
     package mutating func withdrawOffer() { offered = nil }

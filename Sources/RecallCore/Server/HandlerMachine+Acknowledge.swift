@@ -10,10 +10,10 @@ extension HandlerMachine {
             guard slot.phase == .live, slot.route != nil else { continue }
             acknowledge(slot, host)
             writeReplies(slot)
-            if canEncode(slot), slot.sent == slot.window.head.number,
+            if canEncode(slot), slot.sent == slot.window.head.number, mayWrite(slot),
                 slot.debt.isDue(kinds[slot.kind].checkpoints)
             {
-                _ = sendCheckpoint(slot, adopting: false, host)
+                if !sendCheckpoint(slot, adopting: false, host) { slot.debt.postpone() }
             }
         }
         dirtySlots.removeAll(keepingCapacity: true)
@@ -111,6 +111,7 @@ extension HandlerMachine {
             let nonce = host.randomBytes(12)
             let sealed = header.seal(plain, segment: UInt32(segment), nonce: nonce, slot.keys, cryptography)
             size += sealed.count
+            self.count(slot, replyBytes: sealed.count)
             write(to: slot) { writer, stream in
                 writer.frame(OfferSegment(stream: stream, index: UInt32(segment))) { $0.append(sealed.span.bytes) }
             }

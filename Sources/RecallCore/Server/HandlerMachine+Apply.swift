@@ -15,6 +15,7 @@ extension HandlerMachine {
                 case .waiting: false
                 }
             slot.debt.add(nanoseconds: start.nanoseconds(to: host.instant()))
+            if self.slot(id) === slot { account(slot) }
             if more { setReady(slot) } else { holdUp(slot, hadTurn: hadTurn) }
         }
     }
@@ -59,7 +60,7 @@ extension HandlerMachine {
         window.count < limits.unconfirmed && window.bytes < limits.unconfirmedBytes
     }
 
-    private func mayWrite(_ slot: SessionSlot) -> Bool {
+    func mayWrite(_ slot: SessionSlot) -> Bool {
         guard let route = slot.route, let connection = connections[route.connection] else { return true }
         return connection.isWritable && connection.replyBytes < limits.replyBytes
     }
@@ -77,8 +78,8 @@ extension HandlerMachine {
         }
     }
 
-    /// Counts bytes of a reply that goes out, or will.
-    private func count(_ slot: SessionSlot, replyBytes: Int) {
+    /// Counts bytes of a reply, or of a state that is offered, that go out or will.
+    func count(_ slot: SessionSlot, replyBytes: Int) {
         guard let route = slot.route else { return }
         connections[route.connection]?.replyBytes += replyBytes
     }

@@ -122,8 +122,7 @@ extension HandlerMachine {
                 slot, .clientBehind, "the log ends before update \(tombstone.number), which it had confirmed", host)
         }
         guard slot.phase == .live else {
-            // A recall under way moves to the connection that attached last; it begins anew, since the claim may
-            // differ.
+            guard mayDrop(slot, host) else { return }
             return beginRecall(slot, claim, isGap: false, now, host)
         }
         if case .confirmation = slot.awaiting {
@@ -172,6 +171,10 @@ extension HandlerMachine {
         guard kinds[slot.kind].adoptsBehind else { return refuse(slot, .clientBehind, text, host) }
         guard slot.awaiting == .nothing else {
             return refuse(slot, .overloaded, "an effect is under way; try again when it has ended", host)
+        }
+        // Else who attaches again and again, and reads nothing, has states piled up.
+        guard mayWrite(slot) else {
+            return refuse(slot, .overloaded, "the connection does not take what is written to it", host)
         }
         guard sendCheckpoint(slot, adopting: true, host) else { return refuse(slot, .clientBehind, text, host) }
         slot.awaiting = .adoption(slot.window.head)

@@ -57,11 +57,25 @@ extension HandlerMachine {
     package mutating func evictStarved(since time: Instant, _ host: some SessionHost) {
         guard admission.waitingCount > 0 else { return }
         for id in admission.runningSlots {
-            guard let slot = slot(id), slot.isStarved, let recall = slot.recall, recall.lastProgress < time else {
-                continue
-            }
+            guard let slot = slot(id), slot.isStarved, let recall = slot.recall, recall.lastProgress < time,
+                partialProgress(slot).map({ $0 < time }) ?? true
+            else { continue }
             delete(slot, host)
         }
+    }
+
+    /// When a part of a frame of history last came on the slot's connection that counts as progress.
+    private func partialProgress(_ slot: SessionSlot) -> Instant? {
+        slot.route.flatMap { connections[$0.connection]?.lastPart }
+    }
+
+    /// More bytes of a frame of history that is not whole yet. A slow link needs long for one; so much of it counts as
+    /// progress that a client cannot hold a recall's place by a byte now and then.
+    package mutating func partArrived(_ id: ConnectionID, byteCount: Int, now: Instant) {
+        guard let connection = connections[id] else { return }
+        connection.partBytes += byteCount
+        guard connection.partBytes >= WireLimits.receiptInterval else { return }
+        (connection.partBytes, connection.lastPart) = (0, now)
     }
 
     /// True while somebody waits for the session who did his part. A client that was asked for its history and sends
@@ -112,7 +126,8 @@ extension HandlerMachine {
     // MARK: Accounts
 
     func estimate(_ slot: SessionSlot) -> Int {
-        Self.slotBytes + slot.debt.checkpointBytes + slot.debt.bytes + slot.window.bytes
+        Self.slotBytes + slot.debt.checkpointBytes + slot.debt.bytes + slot.window.bytes + slot.queue.bytes
+            + (slot.recall?.heldBytes ?? 0)
     }
 
     mutating func account(_ slot: SessionSlot) {

@@ -4,11 +4,15 @@ extension HandlerMachine {
     /// Drops an orphan and recalls everything. What the copy had confirmed stays as a tombstone until the recall ends.
     mutating func recallInFull(_ slot: SessionSlot, _ claim: AttachClaim, _ now: Instant, _ host: some SessionHost) {
         slot.drops += 1
-        guard slot.drops <= limits.drops else {
-            slot.drops = 0  // the client's pause is the limit: it comes back, and is to be served then
-            return refuse(slot, .overloaded, "the session's copies were dropped too often", host)
-        }
-        beginRecall(slot, claim, isGap: false, now, host)
+        if mayDrop(slot, host) { beginRecall(slot, claim, isGap: false, now, host) }
+    }
+
+    /// False, and the client is sent away for now, if too many copies of its session were dropped.
+    mutating func mayDrop(_ slot: SessionSlot, _ host: some SessionHost) -> Bool {
+        guard slot.drops > limits.drops else { return true }
+        slot.drops = 0  // the client's pause is the limit: it comes back, and is to be served then
+        refuse(slot, .overloaded, "the session's copies were dropped too often", host)
+        return false
     }
 
     /// Asks for a place among the recalls. A full recall drops what is here.
@@ -23,9 +27,7 @@ extension HandlerMachine {
             startFresh(slot, host)
             return finishRecall(slot, now, host)
         }
-        // What a recall holds at most: the checkpoint sealed and open, and the chunks that may be ahead.
-        let checkpointBytes = Int(clamping: claim.checkpoint?.byteCount ?? 0)
-        let bytes = 2 * min(checkpointBytes, 1 << 30) + Int(WireLimits.historyCredit) * WireLimits.receiptInterval
+        let bytes = Self.heldBytes(claim, chunks: Int(WireLimits.historyCredit) * WireLimits.receiptInterval)
         guard let connection = slot.route?.connection else { return }
         switch admission.request(slot.id, from: connection, bytes: bytes) {
         case .admitted: startRecall(slot, unasked: claim.historyFollows && !isGap, host)
@@ -37,6 +39,11 @@ extension HandlerMachine {
             }
             refuse(slot, .overloaded, "too many recalls wait", host)
         }
+    }
+
+    /// What a recall holds: the checkpoint sealed and open, and the chunks that are ahead.
+    private static func heldBytes(_ claim: AttachClaim, chunks: Int) -> Int {
+        2 * min(Int(clamping: claim.checkpoint?.byteCount ?? 0), 1 << 30) + chunks
     }
 
     /// Drops the copy and keeps its confirmed position, unless one that is not checked yet lies later.
@@ -194,6 +201,9 @@ extension HandlerMachine {
             if recall.isGap { _ = slot.window.confirm(slot.window.head) }
             slot.recall?.reader = reader
             slot.recall?.chunks.append(chunk)
+            // A chunk of large messages is larger than was counted on: then fewer others are let in.
+            admission.hold(slot.id, bytes: Self.heldBytes(recall.claim, chunks: slot.recall?.heldBytes ?? 0))
+            account(slot)
             setReady(slot)
         } catch {
             historyFailed(slot, error, host)
@@ -251,6 +261,7 @@ extension HandlerMachine {
             return slot.isReady
         }
         slot.recall?.lastProgress = now
+        account(slot)
         if let id = slot.recall?.id { write(to: slot) { $0.frame(Credit(stream: $1, recall: id, chunks: 1)) } }
         return slot.recall?.chunks.isEmpty == false
     }

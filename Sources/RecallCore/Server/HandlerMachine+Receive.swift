@@ -119,6 +119,7 @@ extension HandlerMachine {
         }
         slot.received = (run.first.advanced(by: run.count - 1), frame.seal)
         slot.queue.append(.run(run))
+        account(slot, adding: run.byteCount)
         if slot.phase == .live { setReady(slot) }
     }
 
@@ -151,6 +152,7 @@ extension HandlerMachine {
             return refuse(slot, .windowExceeded, "more requests in flight than the window allows", host)
         }
         slot.queue.append(.request(frame.request, number: frame.number, content: content.array))
+        account(slot, adding: content.byteCount)
         if slot.phase == .live { setReady(slot) }
     }
 

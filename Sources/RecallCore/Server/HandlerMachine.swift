@@ -51,6 +51,9 @@ package struct HandlerMachine: ~Copyable {
         var isDirty = false
         var isClosing = false
         var lastPing: Instant?
+        /// Bytes of unfinished frames of history since they last counted as progress, and when that was.
+        var partBytes = 0
+        var lastPart: Instant?
         /// False while the peer does not read what is written to it.
         var isWritable = true
         /// Bytes of replies since output was last taken.
@@ -263,6 +266,8 @@ package struct HandlerMachine: ~Copyable {
     mutating func unroute(_ slot: SessionSlot) {
         if let route = slot.route { connections[route.connection]?.streams[route.stream] = nil }
         slot.route = nil
+        memoryInUse -= slot.queue.bytes
+        slot.countedBytes -= slot.queue.bytes
         slot.queue.removeAll()
         slot.ownsCurrent = false
         slot.isHeldUp = false

@@ -59,6 +59,13 @@ package struct RecallAdmission: Sendable {
         return .waiting
     }
 
+    /// A recall under way turned out to hold more than it asked for.
+    package mutating func hold(_ slot: SlotID, bytes: Int) {
+        guard let granted = running[slot], bytes > granted else { return }
+        running[slot] = bytes
+        bytesInUse += bytes - granted
+    }
+
     /// Gives a place back, or leaves the queue.
     package mutating func finish(_ slot: SlotID) {
         if let bytes = running.removeValue(forKey: slot) { bytesInUse -= bytes }

@@ -128,6 +128,14 @@ struct RecallProgress {
     var replayed = 0
     /// Where the history began; a tombstone before it cannot be checked.
     var base = SequenceNumber.zero
+
+    /// Bytes of the history that are here and not applied.
+    var heldBytes: Int {
+        var bytes = 0
+        for offset in 0..<chunks.count { bytes += chunks.item(at: offset)?.bytes.count ?? 0 }
+        if case .checkpoint(let assembly) = stage { bytes += assembly.state.count }
+        return bytes
+    }
 }
 
 /// A checkpoint's plaintext as its segments arrive.

@@ -99,6 +99,11 @@ final class HandlerLoop {
         machine.receive(id, body, now: host.instant(), host) { handler.nextKey() }
     }
 
+    /// More bytes of a frame of history that is not whole yet.
+    func partArrived(_ id: ConnectionID, byteCount: Int) {
+        machine.partArrived(id, byteCount: byteCount, now: host.instant())
+    }
+
     func receiveInvalid(_ id: ConnectionID, _ error: WireError) {
         machine.receiveInvalid(id, error)
     }

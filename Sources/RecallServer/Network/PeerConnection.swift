@@ -40,10 +40,18 @@ final class PeerConnection: HandlerPeer {
 
     func received(_ bytes: ByteBuffer) {
         if case .closed = state { return }
+        let count = bytes.readableBytes
         var bytes = bytes
         if pending != nil { pending?.writeBuffer(&bytes) } else { pending = bytes }
         didRead = true
         cut()
+        if case .open(let id) = state, isInHistory { loop.partArrived(id, byteCount: count) }
+    }
+
+    /// True if what was read ends within a frame of a client's history.
+    private var isInHistory: Bool {
+        let type = pending.flatMap { $0.getInteger(at: $0.readerIndex + 4, as: UInt8.self) }
+        return type == FrameType.historyChunk.rawValue || type == FrameType.historySegment.rawValue
     }
 
     func batchEnded() {

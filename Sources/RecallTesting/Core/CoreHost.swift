@@ -38,6 +38,8 @@ package final class CoreHost: SessionHost {
     package private(set) var effects: [RunningEffect] = []
     package private(set) var events: [HostEvent] = []
     package private(set) var applied = 0
+    /// Times that a state was to be encoded.
+    package private(set) var encodings = 0
     /// Nanoseconds; the harness moves it.
     package var now: Int64 = 0
     /// Copies that an update must break before it is refused as poisoned.
@@ -86,7 +88,10 @@ package final class CoreHost: SessionHost {
         return true
     }
 
-    package func encode(_ slot: SlotID) -> [UInt8]? { encodesNothing ? nil : instances[slot]?.state.encoded }
+    package func encode(_ slot: SlotID) -> [UInt8]? {
+        encodings += 1
+        return encodesNothing ? nil : instances[slot]?.state.encoded
+    }
 
     // MARK: Messages
 

@@ -146,7 +146,18 @@ package final class CoreServer {
         while machine.evictIdle(since: Instant(nanoseconds: time), host) {}
     }
 
+    package func evictStarved(since time: Int64) { machine.evictStarved(since: Instant(nanoseconds: time), host) }
+
     package func drain() { machine.drain() }
+
+    /// The connection takes what is written to it, or does not for now.
+    package func setWritable(_ connection: CoreConnection, _ isWritable: Bool) {
+        machine.setWritable(connection.id, isWritable)
+    }
+
+    package func partArrived(_ connection: CoreConnection, byteCount: Int) {
+        machine.partArrived(connection.id, byteCount: byteCount, now: instant)
+    }
 
     package func use(_ ring: KeyRing) {
         self.ring = ring
