@@ -72,8 +72,8 @@ final class LoopHost: SessionHost {
     }
 
     func destroy(_ slot: SlotID) {
-        // An effect that is out is told that nobody waits for it, and others need not wait for it either. Its mark stays
-        // until it has really ended: a death before that may be its doing.
+        // An effect that is out is told that nobody waits for it, and others need not wait for it either. Its mark
+        // stays until it has really ended: a death before that may be its doing.
         instances[slot.index]?.hosted.abandonEffect()
         instances[slot.index] = nil
         gate.returned(slot)
