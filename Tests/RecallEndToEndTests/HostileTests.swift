@@ -79,7 +79,7 @@ import Testing
     @Test(.timeLimit(.minutes(1))) func refusalInSpiteOfUnreadBytes() async throws {
         var pings = ByteWriter()
         for token in 0..<80_000 { pings.frame(Ping(token: UInt64(token))) }
-        // Its answers are more than a socket takes whose peer does not read, and less than what the server puts up with.
+        // Its answers are more than a socket takes whose peer does not read, and less than what the server holds.
         let bytes = hello() + pings.bytes + length(1) + [0x7f] + [UInt8](repeating: 0, count: 2 << 20)
         try await withServer(TestServer(Counter())) { server in
             let peer = try await RawPeer(server.endpoint)
