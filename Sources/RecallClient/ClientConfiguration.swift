@@ -1,3 +1,5 @@
+package import NIOCore
+package import Recall
 internal import RecallCore
 
 /// How a client behaves towards its servers. The defaults suit a person at a terminal and a service alike.
@@ -21,6 +23,9 @@ public struct ClientConfiguration: Sendable {
     /// How long `open` waits for a server before it throws `unreachable`; nil: for ever. An open session waits for
     /// ever.
     public var openTimeout: Duration? = .seconds(30)
+    package var surroundings = Surroundings()
+    /// Where the client runs; nil: on a loop of the process.
+    package var eventLoop: (any EventLoop)?
 
     public init() {}
 }

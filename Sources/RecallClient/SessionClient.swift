@@ -15,6 +15,7 @@ public final class SessionClient<S: Session>: Sendable {
     private let driver: NIOLoopBound<SessionDriver>
     private let log: any MessageLog
     private let isClosed = Atomic(false)
+    private let executor: (any TaskExecutor)?
 
     /// What happens behind `send`: connections, recalls, checkpoints. For one watcher; unwatched notices are dropped
     /// beyond the newest 256.
@@ -25,16 +26,17 @@ public final class SessionClient<S: Session>: Sendable {
 
     init(
         _ eventLoop: any EventLoop, _ driver: NIOLoopBound<SessionDriver>, _ log: any MessageLog,
-        _ notices: AsyncStream<SessionNotice>, damage: String?
+        _ notices: AsyncStream<SessionNotice>, damage: String?, executor: (any TaskExecutor)?
     ) {
         (self.eventLoop, self.driver, self.log, self.notices, self.damage) = (eventLoop, driver, log, notices, damage)
+        self.executor = executor
     }
 
     /// A client that is dropped without `close` ends all the same, in its own time.
     deinit {
         guard !isClosed.load(ordering: .acquiring) else { return }
         let (eventLoop, driver, log) = (eventLoop, driver, log)
-        Task {
+        Task(executorPreference: executor) {
             await Self.close(eventLoop, driver)
             await log.close()
         }

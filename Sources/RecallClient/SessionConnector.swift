@@ -38,7 +38,7 @@ public final class SessionConnector: Sendable {
         logger: Logger = Logger(label: "recall.client")
     ) {
         (self.endpoints, self.configuration, self.logger) = (endpoints, configuration, logger)
-        eventLoop = MultiThreadedEventLoopGroup.singleton.next()
+        eventLoop = configuration.eventLoop ?? MultiThreadedEventLoopGroup.singleton.next()
         link = .makeEmptyBox(eventLoop: eventLoop)
     }
 
@@ -71,7 +71,8 @@ public final class SessionConnector: Sendable {
         let (driver, opened) = try await start(
             name, S.kind.version, log: log, recovered, notices: continuation
         ).get()
-        let client = SessionClient<S>(eventLoop, driver, log, notices, damage: damage)
+        let client = SessionClient<S>(
+            eventLoop, driver, log, notices, damage: damage, executor: configuration.surroundings.executor)
         do {
             try await wait(for: opened).get()
             return client

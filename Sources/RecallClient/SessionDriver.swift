@@ -36,7 +36,7 @@ final class SessionDriver: LinkUser {
     private var backoff: Backoff
     private var stallTimer: RepeatedTask?
     /// When something was last heard of what is unanswered.
-    private var progress = NIODeadline.now()
+    private var progress: NIODeadline
     var isInBatch = false
 
     init(
@@ -48,6 +48,7 @@ final class SessionDriver: LinkUser {
         backoff = Backoff(
             floor: link.configuration.backoffFloor.nanoseconds, ceiling: link.configuration.backoffCeiling.nanoseconds)
         immediate = log as? any ImmediateMessageLog
+        progress = link.eventLoop.now
     }
 
     // MARK: Opening and closing
@@ -176,7 +177,7 @@ final class SessionDriver: LinkUser {
     }
 
     func receive(_ type: FrameType, _ body: RawSpan) throws(WireError) {
-        progress = .now()
+        progress = link.eventLoop.now
         var reader = ByteReader(body)
         guard machine == nil else { return try receive(type, &reader) }
         switch type {
@@ -206,7 +207,7 @@ final class SessionDriver: LinkUser {
         guard !link.isPrivate, code != .draining else { return link.leave("\(code): \(text)") }
         if machine == nil { stream = nil }
         let bound = NIOLoopBound(self, eventLoop: link.eventLoop)
-        let pause = backoff.next(random: UInt64.random(in: .min ... .max))
+        let pause = backoff.next(random: link.configuration.surroundings.random())
         holdTimer = link.eventLoop.scheduleTask(in: .nanoseconds(pause)) { bound.value.holdEnded() }
     }
 
@@ -244,7 +245,7 @@ final class SessionDriver: LinkUser {
         stream = nil
         let bound = NIOLoopBound(self, eventLoop: link.eventLoop)
         let (log, eventLoop) = (log, link.eventLoop)
-        Task {
+        Task(executorPreference: link.configuration.surroundings.executor) {
             do {
                 try await log.begin(header)
                 eventLoop.execute { bound.value.begun(header, promise) }
@@ -335,7 +336,7 @@ final class SessionDriver: LinkUser {
     private func perform(_ operation: LogOperation) {
         let bound = NIOLoopBound(self, eventLoop: link.eventLoop)
         let (log, eventLoop) = (log, link.eventLoop)
-        Task {
+        Task(executorPreference: link.configuration.surroundings.executor) {
             let result: Result<LogAnswer, any Error>
             do { result = .success(try await log.perform(operation)) } catch { result = .failure(error) }
             eventLoop.execute { bound.value.logEnded(result) }
@@ -390,9 +391,10 @@ final class SessionDriver: LinkUser {
 
     /// A server that lives but has lost the session says nothing: what is unanswered for too long is sent again.
     private func checkProgress() {
-        guard machine?.hasUnanswered == true, machine?.isLive == true else { return progress = .now() }
-        guard (NIODeadline.now() - progress).nanoseconds > link.configuration.silenceLimit.nanoseconds else { return }
-        progress = .now()
+        let now = link.eventLoop.now
+        guard machine?.hasUnanswered == true, machine?.isLive == true else { return progress = now }
+        guard (now - progress).nanoseconds > link.configuration.silenceLimit.nanoseconds else { return }
+        progress = now
         machine?.stalled()
         pump()
     }

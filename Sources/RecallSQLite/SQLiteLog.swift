@@ -42,7 +42,12 @@ public final class SQLiteLog: MessageLog {
 
     /// Touches no file before `open`.
     public init(path: String, durability: Durability = .process) {
-        store = Store(path: path, durability: durability)
+        store = Store(path: path, durability: durability, executor: QueueExecutor())
+    }
+
+    /// A log whose work another executor does, which may block.
+    package init(path: String, durability: Durability, executor: any SerialExecutor) {
+        store = Store(path: path, durability: durability, executor: executor)
     }
 
     public func open() async throws -> LogContents { try await store.open() }
@@ -84,7 +89,7 @@ public final class SQLiteLog: MessageLog {
 /// A dispatch queue lends that thread: a hop costs about 20 us there, the same as to a thread of the log's own
 /// (measured), and an idle log holds none.
 private actor Store {
-    nonisolated private let executor = QueueExecutor()
+    nonisolated private let executor: any SerialExecutor
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     private let path: String
@@ -93,9 +98,8 @@ private actor Store {
     private var writer: Writer?
     private var lock: WriterLock?
 
-    init(path: String, durability: SQLiteLog.Durability) {
-        self.path = path
-        self.durability = durability
+    init(path: String, durability: SQLiteLog.Durability, executor: any SerialExecutor) {
+        (self.path, self.durability, self.executor) = (path, durability, executor)
     }
 
     func open() throws(RecallError) -> LogContents {

@@ -32,6 +32,9 @@ public struct HandlerConfiguration: Sendable {
     public var hangLimit: Duration?
     /// What `context.now` and receipts take the time from; nil: the wall clock.
     package var clock: (@Sendable () -> WallTime)?
+    package var surroundings = Surroundings()
+    /// Called on the handler's loop; may not call the handler.
+    package var onMoment: (@Sendable (HandlerMoment) -> Void)?
 
     public init() {}
 }
@@ -70,7 +73,7 @@ public final class SessionHandler: Sendable {
         self.hosts = hosts
         self.configuration = configuration
         ring = Mutex(keys)
-        issuer = UInt64.random(in: .min ... .max)
+        issuer = configuration.surroundings.random()
         var terms: [KindTerms] = []
         for host in hosts {
             let term = try KindTerms(host.hostedKind)

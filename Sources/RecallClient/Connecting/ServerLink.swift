@@ -38,12 +38,13 @@ final class ServerLink {
     private let endpoints: [Endpoint]
     private let logger: Logger
     private var state = State.idle
-    private var users: [ObjectIdentifier: any LinkUser] = [:]
+    private var users: [ObjectIdentifier: (order: UInt64, user: any LinkUser)] = [:]
+    private var lastUser: UInt64 = 0
     private var streams: [StreamID: any LinkUser] = [:]
     private var lastStream: UInt32 = 0
     private var backoff: Backoff
     private var attempts = 0
-    private var lastHeard: NIODeadline = .now()
+    private var lastHeard: NIODeadline
     private var heartbeat: RepeatedTask?
     private var isInBatch = false
     /// Who got a frame in the present batch.
@@ -58,7 +59,9 @@ final class ServerLink {
         )
         backoff = Backoff(
             floor: configuration.backoffFloor.nanoseconds, ceiling: configuration.backoffCeiling.nanoseconds)
-        attempts = Int.random(in: 0..<max(1, endpoints.count))
+        lastHeard = eventLoop.now
+        var generator = configuration.surroundings.generator
+        attempts = Int.random(in: 0..<max(1, endpoints.count), using: &generator)
     }
 
     var isOpen: Bool { if case .open = state { true } else { false } }
@@ -67,10 +70,14 @@ final class ServerLink {
     /// True if the link serves one session alone, which may then leave a server without asking others.
     var isPrivate: Bool { users.count <= 1 }
 
+    /// In order, so that the same events give the same run wherever the users lie in memory.
+    private var usersInOrder: [any LinkUser] { users.values.sorted { $0.order < $1.order }.map(\.user) }
+
     // MARK: Users
 
     func add(_ user: any LinkUser) {
-        users[ObjectIdentifier(user)] = user
+        lastUser += 1
+        users[ObjectIdentifier(user)] = (lastUser, user)
         switch state {
         case .idle: connect()
         case .open: user.connected()
@@ -144,11 +151,11 @@ final class ServerLink {
             min(configuration.windowBytes, Int(hello.windowBytes))
         )
         lastStream = 0
-        lastHeard = .now()
+        lastHeard = eventLoop.now
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         let period = TimeAmount.nanoseconds(max(1_000_000, configuration.heartbeat.nanoseconds))
         heartbeat = eventLoop.scheduleRepeatedTask(initialDelay: period, delay: period) { _ in bound.value.beat() }
-        for user in users.values { user.connected() }
+        for user in usersInOrder { user.connected() }
     }
 
     /// The session layer found the server in order: the next pause is a short one again.
@@ -156,12 +163,12 @@ final class ServerLink {
 
     private func beat() {
         guard case .open(let connection, _) = state else { return }
-        let silence = NIODeadline.now() - lastHeard
+        let silence = eventLoop.now - lastHeard
         if silence.nanoseconds > configuration.silenceLimit.nanoseconds {
             return lost(connection, "the server was silent for \(silence.nanoseconds / 1_000_000) ms")
         }
         var writer = ByteWriter()
-        writer.frame(Ping(token: NIODeadline.now().uptimeNanoseconds))
+        writer.frame(Ping(token: eventLoop.now.uptimeNanoseconds))
         connection.write(writer.bytes)
         connection.flush()
     }
@@ -179,15 +186,16 @@ final class ServerLink {
         streams = [:]
         // The rest of its batch does not come.
         (isInBatch, batch) = (false, [])
-        for user in users.values { user.isInBatch = false }
+        let users = usersInOrder
+        for user in users { user.isInBatch = false }
         pause(reason)
-        for user in users.values { user.disconnected(reason: reason) }
+        for user in users { user.disconnected(reason: reason) }
     }
 
     private func pause(_ reason: String) {
         trouble = reason
         guard !users.isEmpty else { return state = .idle }
-        let delay = backoff.next(random: UInt64.random(in: .min ... .max))
+        let delay = backoff.next(random: configuration.surroundings.random())
         logger.debug("not connected", metadata: ["reason": "\(reason)", "pauseMilliseconds": "\(delay / 1_000_000)"])
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         state = .waiting(eventLoop.scheduleTask(in: .nanoseconds(delay)) { bound.value.connect() })
@@ -221,7 +229,7 @@ final class ServerLink {
 
     /// One frame's body from the server.
     func receive(_ connection: LinkConnection, _ body: RawSpan) {
-        lastHeard = .now()
+        lastHeard = eventLoop.now
         do throws(WireError) {
             var reader = ByteReader(body)
             let type = try reader.frameType()
@@ -257,7 +265,7 @@ final class ServerLink {
         switch type {
         case .pong: _ = try Pong(reading: &reader)
         case .drain:
-            for user in users.values { user.drained() }
+            for user in usersInOrder { user.drained() }
         case .clientHello, .initiate, .attach, .update, .confirm, .request, .historyStart, .historySegment,
             .historyChunk, .kept, .ping, .detach, .serverHello:
             throw .malformed
@@ -283,7 +291,7 @@ final class ServerLink {
         let isFinal = refusal.code == .unauthenticated || refusal.code == .protocolVersion
         lost(connection, "\(refusal.code): \(text)")
         guard isFinal else { return }
-        for user in users.values { user.linkFailed(refusal.code, text) }
+        for user in usersInOrder { user.linkFailed(refusal.code, text) }
     }
 
     func batchBegan() { isInBatch = true }

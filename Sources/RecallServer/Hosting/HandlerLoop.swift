@@ -18,7 +18,8 @@ final class HandlerLoop {
     /// Connections after their hello.
     private var peers: [ConnectionID: PeerConnection] = [:]
     /// All connections.
-    private var accepted: [ObjectIdentifier: PeerConnection] = [:]
+    private var accepted: [ObjectIdentifier: (order: UInt64, peer: PeerConnection)] = [:]
+    private var lastAccepted: UInt64 = 0
     private var lastConnection: UInt64 = 0
     private var isPumpScheduled = false
     private var timer: RepeatedTask?
@@ -34,12 +35,13 @@ final class HandlerLoop {
         limits.recalls.bytes = max(0, configuration.recallMemory)
         limits.recalls.waiting = max(0, configuration.waitingRecalls)
         machine = HandlerMachine(kinds: handler.terms, ring: handler.keys, limits: limits, handler.cryptography)
-        host = try LoopHost(handler, logger: logger)
+        host = try LoopHost(handler, on: eventLoop, logger: logger)
         (self.handler, self.eventLoop, self.logger) = (handler, eventLoop, logger)
         self.authenticate = authenticate
+        let executor = configuration.surroundings.executor
         host.launch = { [unowned self] hosted, key, slot, incarnation in
             let reference = reference
-            hosted.launchEffect(key: key) { result in
+            hosted.launchEffect(key: key, executor: executor) { result in
                 reference?.execute { $0.effectEnded(slot, incarnation, EffectResult(result)) }
             }
         }
@@ -53,7 +55,8 @@ final class HandlerLoop {
     func stop() {
         timer?.cancel()
         timer = nil
-        for peer in accepted.values { peer.close() }
+        // In order, so that the same events give the same run whatever the process's hash seed.
+        for (_, peer) in accepted.values.sorted(by: { $0.order < $1.order }) { peer.close() }
         handler.run.withLock { $0 = nil }
         reference = nil
     }
@@ -68,14 +71,26 @@ final class HandlerLoop {
         return statistics
     }
 
+    /// Where a session stands here; nil if it has no place.
+    func status(of session: SessionID) -> SessionStatus? { machine.status(of: session) }
+
+    /// The encoded state of its copy here; nil if there is none.
+    func state(of session: SessionID) -> [UInt8]? {
+        machine.status(of: session).flatMap { $0.hasCopy ? host.peek($0.slot) : nil }
+    }
+
     /// True while something is in the middle of being applied.
     var hasWork: Bool { machine.hasWork }
+
+    /// Where tasks run; nil: on the concurrency pool.
+    var executor: (any TaskExecutor)? { handler.configuration.surroundings.executor }
 
     // MARK: Connections
 
     func accept(_ transport: any PeerTransport) -> any HandlerPeer {
         let peer = PeerConnection(self, transport, helloWithin: .seconds(10), logger: logger)
-        accepted[ObjectIdentifier(peer)] = peer
+        lastAccepted += 1
+        accepted[ObjectIdentifier(peer)] = (lastAccepted, peer)
         return peer
     }
 
@@ -143,6 +158,7 @@ final class HandlerLoop {
     func pump() {
         machine.run(now: host.instant(), host)
         for (slot, incarnation) in host.takeFailed() { machine.delete(slot, incarnation, host) }
+        handler.configuration.onMoment?(.willFlush)
         machine.flush(host)
         for id in machine.takeDirtyConnections() {
             let (bytes, isClosing) = machine.takeOutput(id)

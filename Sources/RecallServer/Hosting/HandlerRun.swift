@@ -1,6 +1,7 @@
 package import Logging
 package import NIOCore
 internal import Recall
+package import RecallCore
 internal import Synchronization
 
 /// A handler at work on an event loop, wherever its connections come from; and the way to it from other threads.
@@ -35,12 +36,17 @@ package final class HandlerRun: Sendable {
     /// Takes a new connection, before its hello. On the loop.
     package func accept(_ transport: any PeerTransport) -> any HandlerPeer { bound.value.accept(transport) }
 
+    /// Where a session stands here. On the loop.
+    package func status(of session: SessionID) -> SessionStatus? { bound.value.status(of: session) }
+    /// The encoded state of its copy here; nil if there is none. On the loop.
+    package func state(of session: SessionID) -> [UInt8]? { bound.value.state(of: session) }
+
     /// Asks all clients to go elsewhere, takes no more sessions, and lets what is being applied end, within the limit.
     package func drain(within limit: Duration) async {
         execute { $0.drain() }
-        let deadline = ContinuousClock.now + limit
-        while await get({ $0.hasWork }) ?? false, ContinuousClock.now < deadline {
-            try? await Task.sleep(for: .milliseconds(10))
+        let deadline = eventLoop.now + .nanoseconds(limit.nanoseconds)
+        while await get({ $0.hasWork }) ?? false, eventLoop.now < deadline {
+            try? await eventLoop.scheduleTask(in: .milliseconds(10)) {}.futureResult.get()
         }
     }
 

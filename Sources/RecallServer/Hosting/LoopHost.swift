@@ -1,6 +1,6 @@
-internal import Dispatch
 internal import HeapModule
 internal import Logging
+internal import NIOCore
 internal import Recall
 internal import RecallCore
 
@@ -28,7 +28,9 @@ final class LoopHost: SessionHost {
     private var instances: [Instance?] = []
     private var checks = Heap<Check>()
     private var failed: [(SlotID, Incarnation)] = []
-    private var random = SystemRandomNumberGenerator()
+    private let eventLoop: any EventLoop
+    private let surroundings: Surroundings
+    private let onMoment: (@Sendable (HandlerMoment) -> Void)?
     var statistics = HandlerStatistics()
     /// Starts an instance's effect and sees to it that its end is heard.
     var launch: (_Hosted, String, SlotID, Incarnation) -> Void = { _, _, _, _ in }
@@ -43,12 +45,13 @@ final class LoopHost: SessionHost {
         static func == (a: Self, b: Self) -> Bool { a.time == b.time }
     }
 
-    init(_ handler: SessionHandler, logger: Logger) throws(RecallError) {
+    init(_ handler: SessionHandler, on eventLoop: any EventLoop, logger: Logger) throws(RecallError) {
         hosts = handler.hosts
         detection = handler.configuration.detection
         clock = handler.configuration.clock ?? LoopClock.wallTime
         environment = ContextEnvironment(cryptography: handler.cryptography, clock: clock)
-        self.logger = logger
+        (self.eventLoop, self.logger) = (eventLoop, logger)
+        (surroundings, onMoment) = (handler.configuration.surroundings, handler.configuration.onMoment)
         hangs = handler.configuration.hangLimit.map { HangWatch(limit: $0, logger: logger) }
         marks = try PoisonMarks(path: handler.configuration.poisonFile, deaths: handler.configuration.poisonDeaths)
         for suspect in marks.suspects {
@@ -105,6 +108,13 @@ final class LoopHost: SessionHost {
         return writer.bytes
     }
 
+    /// The encoded state, for whoever looks at it without using it.
+    func peek(_ slot: SlotID) -> [UInt8]? {
+        var writer = ByteWriter()
+        try? instances[slot.index]?.hosted.encodeState(into: &writer)
+        return writer.bytes.isEmpty ? nil : writer.bytes
+    }
+
     // MARK: Messages
 
     func apply(_ call: UpdateCall, content: RawSpan, reply: inout ByteWriter) -> UpdateVerdict {
@@ -112,7 +122,11 @@ final class LoopHost: SessionHost {
             return .broken(Array("the session has no instance".utf8))
         }
         begin(call.session, call.number, call.seal)
-        defer { end() }
+        onMoment?(.willApply(call.session, call.number, isReplay: call.recorded != nil))
+        defer {
+            onMoment?(.didApply(call.session, call.number, isReplay: call.recorded != nil))
+            end()
+        }
         guard let recorded = call.recorded else {
             statistics.updates += 1
             var context = UpdateContext(environment: environment, keys: call.keys, number: call.number)
@@ -198,6 +212,7 @@ final class LoopHost: SessionHost {
             guard let instance = instances[effect.slot.index], let performing = instance.performing else { continue }
             marks.effectBegins(effect.incarnation, instance.session, performing.number, performing.seal)
             observe(effect.slot, .began(performing.number))
+            onMoment?(.effectStarts(instance.session, performing.number))
             launch(instance.hosted, effect.idempotencyKey, effect.slot, effect.incarnation)
         }
     }
@@ -226,6 +241,7 @@ final class LoopHost: SessionHost {
             return .broken(Array("the session has no instance with an effect".utf8))
         }
         begin(instance.session, performing.number, performing.seal)
+        onMoment?(.effectReturned(instance.session, performing.number))
         defer { end() }
         return judge(instance.hosted.finishEffect(outcome: outcome, reply: &reply), nil, slot)
     }
@@ -248,6 +264,7 @@ final class LoopHost: SessionHost {
         switch event {
         case .recalled(let messages, let nanoseconds):
             statistics.recalls += 1
+            note(slot) { .recallEnded($0, messages: messages) }
             statistics.messagesReplayed += messages
             logger.debug(
                 "session recalled",
@@ -255,14 +272,22 @@ final class LoopHost: SessionHost {
                     "session": "\(session(slot))", "messages": "\(messages)",
                     "milliseconds": "\(nanoseconds / 1_000_000)",
                 ])
-        case .recallStarted: break
+        case .recallStarted: note(slot) { .recallStarts($0) }
         case .heard: observe(slot, SessionEvent.heard)
         case .refused(let code):
             statistics.refusals += 1
+            note(slot) { .refused($0, code) }
             logger.info("session refused", metadata: ["session": "\(session(slot))", "code": "\(code)"])
-        case .checkpointKept: statistics.checkpoints += 1
+        case .checkpointKept:
+            statistics.checkpoints += 1
+            note(slot) { .checkpointKept($0) }
         case .superseded: break
         }
+    }
+
+    private func note(_ slot: SlotID, _ moment: (SessionID) -> HandlerMoment) {
+        guard let onMoment, slot.index < instances.count, let instance = instances[slot.index] else { return }
+        onMoment(moment(instance.session))
     }
 
     private func session(_ slot: SlotID) -> String {
@@ -311,15 +336,19 @@ final class LoopHost: SessionHost {
     func takeFailed() -> [(SlotID, Incarnation)] {
         defer { failed.removeAll(keepingCapacity: true) }
         statistics.detected += failed.count
+        for (slot, _) in failed { note(slot) { .detected($0) } }
         return failed
     }
 
     // MARK: Time and randomness
 
-    func instant() -> Instant { Instant(nanoseconds: Int64(clamping: DispatchTime.now().uptimeNanoseconds)) }
+    func instant() -> Instant { Instant(nanoseconds: Int64(clamping: eventLoop.now.uptimeNanoseconds)) }
     func wallTime() -> WallTime { clock() }
 
-    func randomBytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in random.next() } }
+    func randomBytes(_ count: Int) -> [UInt8] {
+        var generator = surroundings.generator
+        return (0..<count).map { _ in generator.next() }
+    }
 }
 
 extension EffectResult {

@@ -130,7 +130,7 @@ final class PeerConnection: HandlerPeer {
         state = .authenticating
         let reference = loop.reference
         let bound = NIOLoopBound(self, eventLoop: loop.eventLoop)
-        Task {
+        Task(executorPreference: loop.executor) {
             let result: Result<[UInt8]?, any Error>
             do { result = .success(try await authenticate(hello.authentication)) } catch { result = .failure(error) }
             reference?.execute { _ in bound.value.authenticated(result) }
