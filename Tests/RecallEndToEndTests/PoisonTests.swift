@@ -167,19 +167,51 @@ import Testing
         await innocent.close()
     }
 
-    /// A server that is given another file, its key for example, does not touch it.
-    @Test(.timeLimit(.minutes(1))) func anotherFileIsNotOverwritten() async throws {
+    private static let magic = Array("recall poison\n".utf8)
+
+    struct OtherFile: Sendable {
+        var content: [UInt8]
+        var reason = "is not a poison file"
+
+        init(_ start: [UInt8], _ value: UInt8, _ count: Int) {
+            content = start + [UInt8](repeating: value, count: count)
+        }
+    }
+
+    private static var otherFiles: [OtherFile] {
+        var files = [OtherFile([], 7, 32), OtherFile([], 7, 64), OtherFile([], 7, 65_536), OtherFile([], 0, 65_600)]
+        files += [OtherFile(magic, 0, 0), OtherFile(magic + [1], 0, 50), OtherFile(magic + [2], 0, 100)]
+        files[6].reason = "of version 2, not 1"
+        return files
+    }
+
+    /// A server that is given another file, its key for example, does not touch it, whatever size it has.
+    @Test(.timeLimit(.minutes(1)), arguments: otherFiles)
+    func anotherFileIsNotOverwritten(_ other: OtherFile) async throws {
         let scratch = try Scratch()
-        let path = scratch.file("key")
-        let key = Data(repeating: 7, count: 32)
-        try key.write(to: URL(filePath: path))
+        let path = scratch.file("other")
+        try Data(other.content).write(to: URL(filePath: path))
         var configuration = HandlerConfiguration()
         configuration.poisonFile = path
         let error = await #expect(throws: RecallError.self) {
             _ = try await TestServer(Counter(), configuration: configuration)
         }
         #expect(error?.code == .misconfigured)
-        #expect(try Data(contentsOf: URL(filePath: path)) == key)
+        #expect(error?.message.contains(other.reason) == true)
+        #expect(Array(try Data(contentsOf: URL(filePath: path))) == other.content)
+    }
+
+    /// Of a process that died while it made the file there is the header.
+    @Test(.timeLimit(.minutes(1)), arguments: [0, 64]) func whatWasBegunIsMadeWhole(_ size: Int) async throws {
+        let scratch = try Scratch()
+        let path = scratch.file("poison")
+        let header = Self.magic + [1] + [UInt8](repeating: 0, count: 64 - Self.magic.count - 1)
+        try Data(header.prefix(size)).write(to: URL(filePath: path))
+        var configuration = HandlerConfiguration()
+        configuration.poisonFile = path
+        for _ in 0..<2 { try await TestServer(Counter(), configuration: configuration).stop() }
+        let content = Array(try Data(contentsOf: URL(filePath: path)))
+        #expect(content.count == 64 + 65_536 && content.starts(with: header))
     }
 
     /// Of many effects that are out when the process dies only one is to blame. Each goes out alone then, and the one

@@ -11,10 +11,10 @@ internal import RecallCore
 
 /// Remembers, in memory that outlives the process, which updates are being applied; and counts the deaths they caused.
 ///
-/// A small file, mapped shared: a store into it survives a crash of the process without any system call. Layout:
-/// 64-byte records, the first 256 for updates under way, the others for suspects. Record: state (1: under way, 2:
-/// suspect), deaths, two bytes free, then 4 bytes free, number 8, session 16, seal 32; host byte order, since it never
-/// leaves it.
+/// A small file, mapped shared: a store into it survives a crash of the process without any system call. Layout: a
+/// header of 64 bytes, which begins with a name and a version of the layout; then 64-byte records, the first 256 for
+/// updates under way, the others for suspects. Record: state (1: under way, 2: suspect), deaths, two bytes free, then 4
+/// bytes free, number 8, session 16, seal 32; host byte order, since it never leaves it.
 final class PoisonMarks {
     struct Suspect: Hashable {
         var session: SessionID
@@ -26,7 +26,12 @@ final class PoisonMarks {
     private static let recordBytes = 64
     private static let runs = 256
     private static let suspectPlaces = 768
-    private static let fileBytes = recordBytes * (runs + suspectPlaces)
+    private static let recordsBytes = recordBytes * (runs + suspectPlaces)
+    private static let fileBytes = headerBytes + recordsBytes
+    private static let headerBytes = 64
+    /// What every poison file begins with; the byte after it is the layout's version.
+    private static let magic = Array("recall poison\n".utf8)
+    private static let version: UInt8 = 1
 
     private let records: UnsafeMutableRawBufferPointer
     /// The mapped file, open for its lock; nil without one.
@@ -58,7 +63,7 @@ final class PoisonMarks {
         guard let file else { return records.deallocate() }
         // An orderly end is no death, whatever was out.
         for place in places.values { records[place * Self.recordBytes] = 0 }
-        munmap(records.baseAddress, records.count)
+        munmap(records.baseAddress?.advanced(by: -Self.headerBytes), Self.fileBytes)
         close(file)
     }
 
@@ -71,24 +76,42 @@ final class PoisonMarks {
             guard errno == EWOULDBLOCK else { throw failure(path) }
             throw RecallError(.misconfigured, "the poison file \(path) is in use by another process")
         }
-        // Never over something else, a key file least of all: only what is new, or has this layout's size.
-        var status = stat()
-        guard fstat(file, &status) == 0 else {
-            defer { close(file) }
-            throw failure(path)
-        }
-        guard status.st_size == 0 || status.st_size == off_t(fileBytes) else {
+        do throws(RecallError) {
+            try claim(file, path)
+            guard ftruncate(file, off_t(fileBytes)) == 0,
+                let base = mmap(nil, fileBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), base != MAP_FAILED
+            else { throw failure(path) }
+            return (file, UnsafeMutableRawBufferPointer(start: base + headerBytes, count: recordsBytes))
+        } catch {
             close(file)
+            throw error
+        }
+    }
+
+    /// Sees that the file is a poison file, or makes it one if it is empty. Never over something else, a key file least
+    /// of all.
+    private static func claim(_ file: CInt, _ path: String) throws(RecallError) {
+        var status = stat()
+        guard fstat(file, &status) == 0 else { throw failure(path) }
+        let header = magic + [version] + [UInt8](repeating: 0, count: headerBytes - magic.count - 1)
+        if status.st_size == 0 {
+            // The header before the records, in one piece: a process that dies here leaves a file that is taken again.
+            guard pwrite(file, header, headerBytes, 0) == headerBytes else { throw failure(path) }
+            return
+        }
+        var found = [UInt8](repeating: 0, count: headerBytes)
+        guard pread(file, &found, headerBytes, 0) >= 0 else { throw failure(path) }
+        let size = Int(status.st_size)
+        let isWhole = size == headerBytes || size == fileBytes
+        guard found.starts(with: magic), size >= headerBytes, isWhole || found != header else {
             throw RecallError(
                 .misconfigured, "\(path) is not a poison file: name one that does not exist, and it is made")
         }
-        guard ftruncate(file, off_t(fileBytes)) == 0,
-            let base = mmap(nil, fileBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), base != MAP_FAILED
-        else {
-            defer { close(file) }
-            throw failure(path)
+        guard found == header else {
+            throw RecallError(
+                .misconfigured,
+                "\(path) is a poison file of version \(found[magic.count]), not \(version): remove it, or name another")
         }
-        return (file, UnsafeMutableRawBufferPointer(start: base, count: fileBytes))
     }
 
     private static func failure(_ path: String) -> RecallError {
