@@ -30,7 +30,10 @@ extension HandlerMachine {
                 SessionKeys.vector(vectorKey: vectorKey, identity: identity, cryptography)
             }
         guard claim.sealed(nonce: connection.nonce, by: Sealer(vector: vector, cryptography)) == frame.leaf else {
-            return refuse(connection, stream, .brokenChain, "the attach is not sealed by this session's vector")
+            return refuse(
+                connection, stream, .brokenChain,
+                "the attach is not sealed by this session's vector: another server key under the same id, another "
+                    + "principal or kind, or an altered log")
         }
         if let known, known.identity != identity || known.kindVersion != claim.kindVersion {
             // Only a server with the same key that issued one id twice gets here.
