@@ -1,9 +1,10 @@
 # `make` lists the targets. SWIFT_FLAGS goes to every build, so that targets run one after the other share their work.
 SWIFT_FLAGS ?=
 DEMO ?=
+PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release test lint format wasm demo docs clean
+.PHONY: help setup build release install test lint format wasm demo docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +17,10 @@ build: setup ## debug build of everything, tests included
 
 release: setup ## optimised build of the recall tool
 	swift build --configuration release --product recall $(SWIFT_FLAGS)
+
+install: release ## put the recall tool into $(PREFIX)/bin
+	install -d "$(PREFIX)/bin"
+	install -m 755 "$$(swift build --configuration release --product recall $(SWIFT_FLAGS) --show-bin-path)/recall" "$(PREFIX)/bin"
 
 # The end-to-end tests keep real deadlines, so they share their threads neither with the tests that compute nor with each
 # other: on two busy cores a connection waited 30 s for its hello.

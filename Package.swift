@@ -70,7 +70,11 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]),
         .executableTarget(name: "recall", dependencies: ["RecallCommand"], path: "Sources/Tool"),
-        .target(name: "RecallExamples", dependencies: ["Recall"], path: "Examples"),
+        .target(name: "RecallExamples", dependencies: ["Recall"], path: "Examples", exclude: ["Counter"]),
+        // What the README shows, and a package of its own in Examples/Counter: built here too, so that it stays true.
+        .executableTarget(
+            name: "recall-counter", dependencies: ["Recall", "RecallClient", "RecallServer", "RecallSQLite"],
+            path: "Examples/Counter/Sources/counter"),
         .testTarget(
             name: "RecallCoreTests",
             dependencies: [
@@ -98,7 +102,9 @@ let package = Package(
             dependencies: [
                 "Recall", "RecallCore", "RecallServer", .product(name: "Logging", package: "swift-log"),
             ], path: "Tests/TestHost"),
-        .testTarget(name: "RecallCommandTests", dependencies: ["RecallCommand", "Recall", "RecallCore"]),
+        .testTarget(
+            name: "RecallCommandTests",
+            dependencies: ["recall-counter", "RecallCommand", "Recall", "RecallClient", "RecallCore"]),
     ],
     swiftLanguageModes: [.v6]
 )
