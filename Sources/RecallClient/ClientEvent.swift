@@ -13,6 +13,8 @@ public enum SessionNotice: Sendable {
     /// The log had lost what it had confirmed; it continues from the server's state. What was unacknowledged ended as
     /// `outcomeUnknown`.
     case adopted(at: SequenceNumber)
+    /// This server could not be reached, for that reason; the next attempt follows after a pause.
+    case unreachable(Endpoint, reason: String)
     /// The connection is gone; the next attempt follows after a pause.
     case disconnected(reason: String)
     /// The server is going away and asked its clients to go elsewhere.

@@ -1,7 +1,7 @@
 public import Logging
 internal import NIOCore
 public import Recall
-internal import RecallCore
+package import RecallCore
 internal import RecallCrypto
 internal import Synchronization
 
@@ -24,12 +24,16 @@ public final class SessionClient<S: Session>: Sendable {
     /// What was found damaged in the log when it was opened, in one sentence; nil if nothing.
     public let damage: String?
 
+    /// What the log held without an answer when it was opened; nil unless that was asked for.
+    package let recovered: RecoveredUpdates?
+
     init(
         _ eventLoop: any EventLoop, _ driver: NIOLoopBound<SessionDriver>, _ log: any MessageLog,
-        _ notices: AsyncStream<SessionNotice>, damage: String?, executor: (any TaskExecutor)?
+        _ notices: AsyncStream<SessionNotice>, damage: String?, recovered: RecoveredUpdates?,
+        executor: (any TaskExecutor)?
     ) {
         (self.eventLoop, self.driver, self.log, self.notices, self.damage) = (eventLoop, driver, log, notices, damage)
-        self.executor = executor
+        (self.recovered, self.executor) = (recovered, executor)
     }
 
     /// A client that is dropped without `close` ends all the same, in its own time.
@@ -81,10 +85,10 @@ public final class SessionClient<S: Session>: Sendable {
 
     package static func open(
         at endpoints: [Endpoint], log: any MessageLog, mode: OpeningMode, _ configuration: ClientConfiguration,
-        _ logger: Logger
+        _ logger: Logger, watch: NoticeStream = .init(), following: Bool = false
     ) async throws -> SessionClient {
         let connector = SessionConnector(to: endpoints, configuration: configuration, logger: logger)
-        return try await connector.open(S.self, log: log, mode: mode)
+        return try await connector.open(S.self, log: log, mode: mode, watch: watch, following: following)
     }
 
     // MARK: Sending
@@ -190,6 +194,9 @@ public final class SessionClient<S: Session>: Sendable {
             log: log, header: place.header, checkpoints: place.checkpoints, cryptography: .swiftCrypto)
         return try await sealed.message(place.head)
     }
+
+    /// Why the session has ended for this client; nil while it has not.
+    package var failure: RecallError? { get async { await on { $0.failure } } }
 
     /// The session's name. Nil only after `close` on a client that never had one.
     public var session: SessionID? { get async { await on { $0.session } } }

@@ -59,20 +59,22 @@ public final class SessionConnector: Sendable {
         try await open(kind, log: log, mode: .resume)
     }
 
+    /// - Parameters:
+    ///   - watch: what is told of the session, from the first attempt on.
+    ///   - following: whether the answers to what the log holds unanswered are wanted.
     func open<S: Session>(
-        _ kind: S.Type, log: any MessageLog, mode: OpeningMode
+        _ kind: S.Type, log: any MessageLog, mode: OpeningMode, watch: NoticeStream = .init(), following: Bool = false
     ) async throws -> SessionClient<S> {
         try S.kind.validate()
         guard !endpoints.isEmpty else { throw RecallError(.misconfigured, "no endpoint is given") }
         let name = Array(S.kind.name.utf8)
         let (recovered, damage) = try await recover(log, mode, name, S.kind.version)
-        let (notices, continuation) = AsyncStream.makeStream(
-            of: SessionNotice.self, bufferingPolicy: .bufferingNewest(256))
-        let (driver, opened) = try await start(
-            name, S.kind.version, log: log, recovered, notices: continuation
+        let (driver, opened, followed) = try await start(
+            name, S.kind.version, log: log, recovered, notices: watch.continuation, following: following
         ).get()
         let client = SessionClient<S>(
-            eventLoop, driver, log, notices, damage: damage, executor: configuration.surroundings.executor)
+            eventLoop, driver, log, watch.notices, damage: damage, recovered: followed,
+            executor: configuration.surroundings.executor)
         do {
             try await wait(for: opened).get()
             return client
@@ -103,13 +105,14 @@ public final class SessionConnector: Sendable {
 
     private func start(
         _ name: [UInt8], _ version: UInt32, log: any MessageLog, _ recovered: RecoveredLog?,
-        notices: AsyncStream<SessionNotice>.Continuation
-    ) -> EventLoopFuture<(NIOLoopBound<SessionDriver>, EventLoopFuture<Void>)> {
+        notices: AsyncStream<SessionNotice>.Continuation, following: Bool
+    ) -> EventLoopFuture<(NIOLoopBound<SessionDriver>, EventLoopFuture<Void>, RecoveredUpdates?)> {
         eventLoop.submit { [self] in
             let driver = SessionDriver(
                 serverLink, log: log, kindName: name, kindVersion: version, .swiftCrypto, notices: notices,
                 logger: logger)
-            return (NIOLoopBound(driver, eventLoop: eventLoop), driver.open(recovered))
+            let opened = driver.open(recovered, following: following)
+            return (NIOLoopBound(driver, eventLoop: eventLoop), opened, driver.recovered)
         }
     }
 
@@ -133,6 +136,16 @@ public final class SessionConnector: Sendable {
             promise.completeWith(result)
         }
         return promise.futureResult
+    }
+}
+
+/// A session's notices, made before there is a client, for those who watch it being opened.
+package struct NoticeStream: Sendable {
+    package let notices: AsyncStream<SessionNotice>
+    package let continuation: AsyncStream<SessionNotice>.Continuation
+
+    package init() {
+        (notices, continuation) = AsyncStream.makeStream(of: SessionNotice.self, bufferingPolicy: .bufferingNewest(256))
     }
 }
 

@@ -23,6 +23,8 @@ final class SessionDriver: LinkUser {
     private var stream: StreamID?
     private var waiters: [CallID: Waiter] = [:]
     private var lastCall: UInt64 = 0
+    /// What the log held without an answer, if it was asked for.
+    private(set) var recovered: RecoveredUpdates?
     /// What does not fit the window yet, in order.
     private var queue = Fifo<Submission>()
     private var opening: EventLoopPromise<Void>?
@@ -54,16 +56,30 @@ final class SessionDriver: LinkUser {
     // MARK: Opening and closing
 
     /// Continues the session that the log holds, or asks a server for a new one. Fulfilled when there is one.
-    func open(_ recovered: RecoveredLog?) -> EventLoopFuture<Void> {
+    func open(_ log: RecoveredLog?, following: Bool) -> EventLoopFuture<Void> {
         let promise = link.eventLoop.makePromise(of: Void.self)
-        if let recovered {
-            start(recovered)
+        if let log {
+            start(log)
+            if following { recovered = followRecovered() }
             promise.succeed(())
         } else {
             opening = promise
         }
         link.add(self)
         return promise.futureResult
+    }
+
+    /// Before the first answer can come.
+    private func followRecovered() -> RecoveredUpdates {
+        let (answers, continuation) = AsyncStream.makeStream(of: CallResult.self)
+        var numbers: [SequenceNumber] = []
+        machine?.followRecovered { number in
+            lastCall &+= 1
+            waiters[CallID(lastCall)] = .recovered(continuation)
+            numbers.append(number)
+            return CallID(lastCall)
+        }
+        return RecoveredUpdates(numbers: numbers, answers: answers)
     }
 
     private func start(_ recovered: RecoveredLog) {
@@ -144,6 +160,8 @@ final class SessionDriver: LinkUser {
     var head: SequenceNumber { machine?.head ?? .zero }
     var acknowledged: SequenceNumber { machine?.acknowledged ?? .zero }
     var session: SessionID? { machine?.header.session }
+    /// Why the session has ended for this client.
+    var failure: RecallError? { machine?.failure.map { RecallError($0.code, $0.text) } }
 
     /// Where the log stands.
     var place: (header: LogHeader, head: SequenceNumber, checkpoints: [Position])? {
@@ -215,6 +233,8 @@ final class SessionDriver: LinkUser {
         guard isHeld, link.isOpen else { return }  // else the next connection ends it
         goOn()
     }
+
+    func unreached(_ endpoint: Endpoint, reason: String) { notices.yield(.unreachable(endpoint, reason: reason)) }
 
     func disconnected(reason: String) {
         stream = nil

@@ -1,17 +1,27 @@
-internal import RecallCore
+package import RecallCore
 internal import Synchronization
 
 /// What a caller of `send` waits with.
 enum Waiter: Sendable {
     case one(CheckedContinuation<CallResult, any Error>)
     case many(SendBatch, Int)
+    case recovered(AsyncStream<CallResult>.Continuation)
 
     func resume(_ result: Result<CallResult, any Error>) {
         switch self {
         case .one(let continuation): continuation.resume(with: result)
         case .many(let batch, let index): batch.resume(index, result)
+        case .recovered(let answers): if case .success(let answer) = result { answers.yield(answer) }
         }
     }
+}
+
+/// The updates that a log held without an answer when it was opened, and what became of them.
+package struct RecoveredUpdates: Sendable {
+    /// In ascending order.
+    package let numbers: [SequenceNumber]
+    /// One for each number, in the same order.
+    package let answers: AsyncStream<CallResult>
 }
 
 /// Collects the results of messages that were sent together.

@@ -92,7 +92,17 @@ final class TemporaryFolder {
         #expect(throws: ValidationError.self) { try KeyArguments([old, new]) }
         #expect(throws: ValidationError.self) { try KeyArguments(["3="]) }
         #expect(throws: ValidationError.self) { try KeyArguments([]).ring() }
-        #expect(try KeyArguments(["a=b"]).items == [.init(number: 1, path: "a=b")])
+    }
+
+    @Test(arguments: ["0=F", "65536=F", "-1=F", "+2=F", "02=F", "x=F", "=F", "a=b"])
+    func aNumberThatIsNoneIsRefused(_ argument: String) {
+        let error = #expect(throws: ValidationError.self) { try KeyArguments([argument]) }
+        #expect(error?.message.contains("1 to 65535") == true)
+    }
+
+    @Test func aPathMayHaveTheSign() throws {
+        #expect(try KeyArguments(["./a=b"]).items == [.init(number: 1, path: "./a=b")])
+        #expect(try KeyArguments(["7=/x/a=b"]).items == [.init(number: 7, path: "/x/a=b")])
     }
 }
 
@@ -101,12 +111,18 @@ final class TemporaryFolder {
         ("localhost:80", "localhost", 80), ("127.0.0.1:7433", "127.0.0.1", 7433), ("example.org", "example.org", 7433),
         ("[::1]:1234", "::1", 1234), ("[::1]", "::1", 7433), ("::1", "::1", 7433), ("2001:db8::7", "2001:db8::7", 7433),
     ])
-    func reads(_ text: String, _ host: String, _ port: Int) {
-        #expect(Address(argument: text) == Address(host: host, port: port))
+    func reads(_ text: String, _ host: String, _ port: Int) throws {
+        #expect(try Address(parsing: text) == Address(host: host, port: port))
     }
 
-    @Test(arguments: ["", ":80", "a b", "[", "host:80/x"])
-    func refuses(_ text: String) { #expect(Address(argument: text) == nil) }
+    @Test(arguments: ["", ":80", "a b", "[", "[]", "a/b"])
+    func refuses(_ text: String) { #expect(throws: ValidationError.self) { try Address(parsing: text) } }
+
+    @Test(arguments: ["host:0", "host:65536", "host:99999", "host:", "host:x", "host:080", "[::1]:0", "host:80/x"])
+    func refusesAPort(_ text: String) {
+        let error = #expect(throws: ValidationError.self) { try Address(parsing: text) }
+        #expect(error?.message.contains("1 to 65535") == true)
+    }
 
     @Test func writesWhatItReads() {
         #expect(Address(host: "::1", port: 5).description == "[::1]:5")
@@ -135,6 +151,19 @@ final class TemporaryFolder {
         let lines = splitter.add(Array("abcd\nabcde\nab".utf8)[...]) + splitter.finish()
         #expect(lines.map(\.isTooLong) == [false, true, false])
         #expect(lines.map(\.bytes.count) == [4, 4, 2])
+    }
+
+    @Test func stopsWhileItWaits() async throws {
+        var ends: [Int32] = [-1, -1]
+        try #require(pipe(&ends) == 0)
+        defer { for end in ends { close(end) } }
+        let reader = LineReader(ends[0])
+        try writeAll(Array("one\n".utf8), to: ends[1])
+        #expect(try await reader.next().map(\.number) == [1])
+        async let waiting = reader.next()
+        reader.stop()
+        #expect(try await waiting.isEmpty)
+        #expect(try await reader.next().isEmpty)
     }
 
     @Test func queueKeepsOrder() {

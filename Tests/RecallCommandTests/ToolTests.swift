@@ -190,6 +190,39 @@ struct ToolTests {
         #expect(demo.code == .code(1) && demo.errors.contains("no \"txns\""))
     }
 
+    /// No key is left behind by a server that did not start.
+    @Test func aServerThatCannotStartMakesNoKey() async throws {
+        let (server, address) = try await Tool.serve(in: folder)
+        defer { server.signal(SIGKILL) }
+        let port = try #require(address.split(separator: ":").last)
+        let other = try folder.write("other", [UInt8](repeating: 1, count: 65_536))
+        for (arguments, reason) in [
+            (["--port", "0", "--tls-certificate", other, "--tls-key", other], "no certificate"),
+            (["--port", "0", "--poison-file", other], "not a poison file"),
+            (["--port", "\(port)"], "cannot listen on"), (["--host", "no.such.host.invalid"], "cannot listen on"),
+        ] {
+            let run = try await Tool.run(["serve", "--key-file", "new"] + arguments, in: folder)
+            #expect(run.code == .code(1) && run.errors.contains(reason), "\(run)")
+            #expect(access(folder.file("new"), F_OK) != 0)
+        }
+        let zero = try await Tool.run(["serve", "--port", "0", "--key-file", "0=new"], in: folder)
+        #expect(zero.code == .code(64) && zero.errors.contains("1 to 65535"), "\(zero)")
+        let far = try await Tool.run(["request", "--log", "a.db", "--server", "localhost:99999"], in: folder)
+        #expect(far.code == .code(64) && far.errors.contains("localhost:99999: the port"), "\(far)")
+    }
+
+    @Test func aReaderThatGoesAwayIsNoError() async throws {
+        let log = GoldenTests.source.appending(path: "text.db").path
+        _ = try folder.write("text.db", Array(try Data(contentsOf: URL(filePath: log))))
+        let shell = try ChildProcess(
+            "/bin/sh", ["-c", "{ \"$0\" log export text.db; echo $? >&2; } | head -1", try #require(Tool.path)],
+            in: folder.path)
+        #expect(try await Tool.all(shell.output).split(separator: "\n").count == 1)
+        let errors = try await Tool.all(shell.errors)
+        // All of it may have fitted the pipe before its reader went.
+        #expect(errors == "\(128 + SIGPIPE)\n" || errors == "0\n")
+    }
+
     @Test func speaksTLS() async throws {
         let made = try ChildProcess(
             "/usr/bin/env",

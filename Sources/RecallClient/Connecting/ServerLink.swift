@@ -7,6 +7,8 @@ internal import RecallCore
 protocol LinkUser: AnyObject {
     /// True while the user waits for the end of a batch. The link's own.
     var isInBatch: Bool { get set }
+    /// An attempt to connect failed; the next follows after a pause.
+    func unreached(_ endpoint: Endpoint, reason: String)
     /// A connection stands: attach, if there is a reason to.
     func connected()
     /// A frame's body for one of the user's streams.
@@ -128,9 +130,9 @@ final class ServerLink {
             return
         }
         switch result {
-        case .failure(let error): pause("cannot connect to \(endpoint.map { "\($0)" } ?? "the server"): \(error)")
+        case .failure(let error): unreached("\(error)")
         case .success(let connection) where connection.value.ending != nil:
-            pause("\(connection.value.ending ?? "")")
+            unreached("\(connection.value.ending ?? "")")
         case .success(let connection):
             let bound = NIOLoopBound(self, eventLoop: eventLoop)
             let limit = eventLoop.scheduleTask(in: .nanoseconds(configuration.connectTimeout.nanoseconds)) {
@@ -142,6 +144,12 @@ final class ServerLink {
             connection.value.write(writer.bytes)
             connection.value.flush()
         }
+    }
+
+    private func unreached(_ reason: String) {
+        guard let endpoint else { return }
+        pause("cannot connect to \(endpoint): \(reason)")
+        for user in usersInOrder { user.unreached(endpoint, reason: reason) }
     }
 
     private func opened(_ connection: LinkConnection, _ hello: ServerHello) {

@@ -3,6 +3,14 @@ internal import NIOPosix
 internal import NIOSSL
 internal import Recall
 
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
+
 /// Reaches a server over TCP, with or without TLS.
 struct TCPConnector: Connector {
     let host: String
@@ -44,6 +52,24 @@ struct TCPConnector: Connector {
                 let connection = try channel.pipeline.syncOperations.handler(type: ChannelConnection.self)
                 return NIOLoopBound(connection, eventLoop: eventLoop)
             }
+            .flatMapErrorThrowing { error in throw Self.plain(error) }
+    }
+
+    /// For people: what the libraries say names their own types.
+    private static func plain(_ error: any Error) -> any Error {
+        switch error {
+        case let error as NIOConnectionError:
+            guard let last = error.connectionErrors.last?.error else { return Unreached("no address has that name") }
+            return plain(last)
+        case let error as IOError: return Unreached(String(cString: strerror(error.errnoCode)))
+        case ChannelError.connectTimeout: return Unreached("nobody answers")
+        default: return error
+        }
+    }
+
+    private struct Unreached: Error, CustomStringConvertible {
+        let description: String
+        init(_ description: String) { self.description = description }
     }
 }
 

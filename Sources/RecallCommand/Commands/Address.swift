@@ -1,7 +1,7 @@
 internal import ArgumentParser
 
 /// Where a server is: `host:port`, `[2001:db8::1]:port`, or a host alone for the usual port.
-struct Address: Hashable, Sendable, ExpressibleByArgument, CustomStringConvertible {
+struct Address: Hashable, Sendable, CustomStringConvertible {
     static let usualPort = 7433
 
     var host: String
@@ -9,26 +9,22 @@ struct Address: Hashable, Sendable, ExpressibleByArgument, CustomStringConvertib
 
     init(host: String, port: Int) { (self.host, self.port) = (host, port) }
 
-    init?(argument: String) {
-        if let port = Self.port(after: argument) {
-            self.init(host: String(argument.dropLast(String(port).count + 1)), port: port)
-        } else {
-            self.init(host: argument, port: Self.usualPort)
+    /// Throws with what is wrong with the text.
+    init(parsing text: String) throws(ValidationError) {
+        var (host, port) = (text, Self.usualPort)
+        // The last colon is before a port, unless it is part of an IPv6 address without brackets.
+        if let colon = text.lastIndex(of: ":"), !text[..<colon].contains(":") || text[..<colon].hasSuffix("]") {
+            let digits = text[text.index(after: colon)...]
+            guard let number = Int(digits), (1...65_535).contains(number), String(number) == digits else {
+                throw ValidationError("\(text): the port after the last colon must be a number from 1 to 65535")
+            }
+            (host, port) = (String(text[..<colon]), number)
         }
         if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-        guard !host.isEmpty, !host.contains(where: \.isWhitespace), !host.contains(where: { "[]/".contains($0) }) else {
-            return nil
+        guard !host.isEmpty, !host.contains(where: { $0.isWhitespace || "[]/".contains($0) }) else {
+            throw ValidationError("\(text): an address is host:port, [IPv6 address]:port or a host alone")
         }
-    }
-
-    /// The number after the last colon, unless that colon is part of an IPv6 address without brackets.
-    private static func port(after argument: String) -> Int? {
-        guard let colon = argument.lastIndex(of: ":") else { return nil }
-        let host = argument[..<colon]
-        guard !host.contains(":") || host.hasSuffix("]") else { return nil }
-        let digits = argument[argument.index(after: colon)...]
-        guard let port = Int(digits), (1...65_535).contains(port), String(port) == digits else { return nil }
-        return port
+        self.init(host: host, port: port)
     }
 
     var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Foundation
 internal import RecallCore
 
 /// The key files of a server: each a path, or a number and a path.
@@ -11,7 +12,7 @@ struct KeyArguments: Equatable {
 
     init(_ arguments: [String]) throws {
         for argument in arguments {
-            let item = Self.item(argument)
+            let item = try Self.item(argument)
             guard !item.path.isEmpty else {
                 throw ValidationError("--key-file \(argument): the file's name is missing")
             }
@@ -22,13 +23,20 @@ struct KeyArguments: Equatable {
         }
     }
 
-    private static func item(_ argument: String) -> Item {
+    private static func item(_ argument: String) throws(ValidationError) -> Item {
         let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-        guard parts.count == 2, let number = UInt16(parts[0]), number > 0 else {
-            return Item(number: 1, path: argument)
+        // Behind a slash the sign is part of a path, as in ./a=b.
+        guard parts.count == 2, !parts[0].contains("/") else { return Item(number: 1, path: argument) }
+        guard let number = UInt16(parts[0]), number > 0, String(number) == parts[0] else {
+            throw ValidationError(
+                "--key-file \(argument): before the = stands the key's number, 1 to 65535; a file with such a name is "
+                    + "./\(argument)")
         }
         return Item(number: number, path: String(parts[1]))
     }
+
+    /// True if `ring` is going to make a file.
+    var areNew: Bool { items.count == 1 && items.allSatisfy { access($0.path, F_OK) != 0 && errno == ENOENT } }
 
     /// Reads all files; the highest number issues. Makes a file that is missing only if it is the only one: a key that
     /// was to verify old sessions must not be replaced by a new one because its path is misspelt.

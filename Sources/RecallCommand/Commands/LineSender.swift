@@ -3,11 +3,34 @@ internal import Recall
 internal import RecallClient
 internal import RecallCore
 
-/// Sends lines of input as updates, many on their way at a time, and prints the answers in the lines' order.
+/// Sends lines of input as updates, many on their way at a time, and prints the answers in the updates' order.
 struct LineSender<K: ToolKind> {
+    /// An update that is in the log, or on its way there, and has no answer yet.
     private struct Pending: Sendable {
+        enum Source: Sendable {
+            /// An earlier run left it in the log.
+            case log(AsyncStream<CallResult>)
+            /// The input's line, and the call that carries it.
+            case input(line: Int, Task<CallResult, any Error>)
+        }
         var number: UInt64
-        var answer: Task<CallResult, any Error>
+        var source: Source
+
+        /// Nil if the client was closed.
+        func result() async throws -> CallResult? {
+            switch source {
+            case .log(let answers):
+                for await answer in answers { return answer }
+                return nil
+            case .input(_, let call):
+                // Awaiting a task's value does not end with the waiter's cancellation; the call itself does.
+                return try await withTaskCancellationHandler {
+                    try await call.value
+                } onCancel: {
+                    call.cancel()
+                }
+            }
+        }
     }
 
     private let client: SessionClient<K>
@@ -18,31 +41,53 @@ struct LineSender<K: ToolKind> {
     /// Updates of the input that the log holds already.
     private var toPass: UInt64
     private var pending = Queue<Pending>()
-    private var (applied, passed, rejected, failed, malformed) = (0, 0, 0, 0, 0)
+    /// The line that is being read, until it is handed over.
+    private var line: Int?
+    private var tally = SendTally()
 
     init(_ client: SessionClient<K>, head: UInt64, window: Int, resume: Bool, patience: Duration?) {
         (self.client, self.window, self.patience) = (client, window, patience)
         number = head
         toPass = resume ? head : 0
+        guard let recovered = client.recovered else { return }
+        for number in recovered.numbers {
+            pending.append(Pending(number: number.rawValue, source: .log(recovered.answers)))
+        }
     }
 
-    /// Sends all lines, and returns when each has its answer and the log has no update without one.
-    mutating func sendAll(_ reader: LineReader) async throws {
-        while case let lines = try await reader.next(), !lines.isEmpty {
-            for line in lines where !line.isBlank {
-                guard let content = content(of: line) else { continue }
-                if toPass > 0 {
-                    toPass -= 1
-                    passed += 1
-                    continue
-                }
-                while pending.count >= window { try await answerOne() }
-                submit(content)
+    /// Sends all lines, and returns when each update has its answer: first those that an earlier run left in the log.
+    /// If the session ends, or nobody answers within the patience, says of each other update what is known, and throws.
+    mutating func sendAll(_ reader: LineReader) async throws -> SendTally {
+        do {
+            try await answerAll()
+            while case let lines = try await reader.next(), !lines.isEmpty {
+                for line in lines where !line.isBlank { try await send(line) }
+                // Answers that are there are printed before waiting for more input: somebody may wait for them.
+                try await answerAll()
             }
-            // Answers that are there are printed before waiting for more input: somebody may wait for them.
-            while !pending.isEmpty { try await answerOne() }
+            if let failure = await client.failure { throw failure }
+            return tally
+        } catch {
+            let ending = await client.failure ?? error
+            await giveUp(ending)
+            throw SendFailure(ending, tally)
         }
-        try await settle()
+    }
+
+    private mutating func send(_ input: InputLine) async throws {
+        line = input.number
+        if let content = content(of: input) {
+            if toPass > 0 {
+                toPass -= 1
+                tally.passed += 1
+            } else {
+                while pending.count >= window { try await answerOne() }
+                number += 1
+                pending.append(
+                    Pending(number: number, source: .input(line: input.number, client.submit(content))))
+            }
+        }
+        line = nil
     }
 
     /// The update of a line, encoded; nil, and a word on standard error, if it is none.
@@ -54,50 +99,40 @@ struct LineSender<K: ToolKind> {
             _ = try K.kind.encode(change, into: &writer)
             return writer.bytes
         } catch {
-            malformed += 1
+            tally.malformed += 1
             let reason = (error as? RecallError)?.message ?? "\(error)"
             Output.note("recall: line \(line.number) is not sent: \(reason)")
             return nil
         }
     }
 
-    private mutating func submit(_ content: [UInt8]) {
-        number += 1
-        pending.append(Pending(number: number, answer: client.submit(content)))
+    private mutating func answerAll() async throws {
+        while !pending.isEmpty { try await answerOne() }
     }
 
     private mutating func answerOne() async throws {
-        guard let first = pending.popFirst() else { return }
-        let result = try await waiting {
-            // Awaiting a task's value does not end with the waiter's cancellation; the call itself does.
-            try await withTaskCancellationHandler {
-                try await first.answer.value
-            } onCancel: {
-                first.answer.cancel()
-            }
-        }
-        var members: [JSONText: JSONValue] = ["number": .number(JSONNumber(first.number))]
+        guard let first = pending.first else { return }
+        let result = try await waiting { try await first.result() }
+        guard let result else { throw RecallError(.closed, "the client was closed") }
         switch result {
         case .reply(let bytes):
-            applied += 1
-            members["reply"] = K.describe(try K.kind.reply(to: K.Change.self, from: bytes.span.bytes))
+            tally.applied += 1
+            try answer(first, "reply", K.describe(try K.kind.reply(to: K.Change.self, from: bytes.span.bytes)))
         case .rejected(let bytes):
-            rejected += 1
+            tally.rejected += 1
             let rejection = try K.kind.rejection(of: K.Change.self, from: bytes.span.bytes)
-            members["rejected"] = .string(JSONText("\(rejection)"))
+            try answer(first, "rejected", .string(JSONText("\(rejection)")))
         case .failed(let code, let text):
-            failed += 1
-            members["failed"] = .string(JSONText("\(code): \(text)"))
+            // Everybody who waits is told of a session's end; that says nothing about the single update.
+            if let failure = await client.failure, failure.code == code, failure.message == text { throw failure }
+            tally.failed += 1
+            try answer(first, "failed", .string(JSONText("\(code): \(text)")))
         }
-        try Output.line(.object(members))
     }
 
-    /// Waits until a server has acknowledged everything in the log, also what an earlier run left there.
-    private func settle() async throws {
-        let client = client
-        try await waiting {
-            while await client.acknowledged < client.head { try await Task.sleep(for: .milliseconds(5)) }
-        }
+    private mutating func answer(_ update: Pending, _ name: JSONText, _ value: JSONValue) throws {
+        _ = pending.popFirst()
+        try Output.line(.object(["number": .number(JSONNumber(update.number)), name: value]))
     }
 
     /// Gives up after the patience, if there is a limit to it.
@@ -111,23 +146,59 @@ struct LineSender<K: ToolKind> {
             }
             defer { group.cancelAll() }
             if let first = try await group.next(), let result = first { return result }
-            throw CommandError(
-                "no server answered within \(patience.components.seconds) s. What was sent is in the log: run the "
-                    + "command again with the same --log to go on.")
+            throw RecallError(.unreachable, "no server answered within \(patience.components.seconds) s")
         }
     }
+
+    /// Nothing more is waited for: an update without an answer is in the log, where the next run finds it, or was never
+    /// taken on.
+    private mutating func giveUp(_ error: any Error) async {
+        // What is not in the log by now is not to get there any more.
+        var unanswered: [Pending] = []
+        while let next = pending.popFirst() {
+            if case .input(_, let call) = next.source { call.cancel() }
+            unanswered.append(next)
+        }
+        // Where the output is gone nothing can be said any more.
+        guard error is RecallError else { return }
+        let head = await client.head.rawValue
+        for update in unanswered {
+            if update.number <= head {
+                tally.unknown += 1
+                try? Output.line([
+                    "number": .number(JSONNumber(update.number)), "unknown": .string(JSONText("\(error)")),
+                ])
+            } else if case .input(let first, _) = update.source {
+                line = min(line ?? first, first)
+            }
+        }
+        if let line { Output.note("recall: the input from line \(line) on is not sent") }
+    }
+}
+
+/// What became of the lines of `recall send`.
+struct SendTally: Hashable, Sendable {
+    var (applied, passed, rejected, failed, unknown, malformed) = (0, 0, 0, 0, 0, 0)
 
     /// Says what was not applied; true if all was.
     func report(quiet: Bool) -> Bool {
         if !quiet, passed > 0 { Output.note("recall: passed over \(passed) updates that the log holds already") }
         let problems = [
-            (rejected, "rejected"), (failed, "failed"), (malformed, "malformed and not sent"),
+            (rejected, "rejected"), (failed, "failed"), (unknown, "unknown"), (malformed, "malformed and not sent"),
         ].filter { $0.0 > 0 }
         guard !problems.isEmpty else { return true }
         let list = problems.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
-        Output.note("recall: of \(applied + rejected + failed + malformed) lines, \(list)")
+        Output.note("recall: of \(applied + rejected + failed + unknown + malformed) updates, \(list)")
         return false
     }
+}
+
+/// Why `recall send` ended before its input did, and how far it came.
+struct SendFailure: Error {
+    var reason: any Error
+    var tally: SendTally
+
+    init(_ reason: any Error, _ tally: SendTally) { (self.reason, self.tally) = (reason, tally) }
 }
 
 /// First in, first out; what was taken is let go in batches.
@@ -137,6 +208,7 @@ struct Queue<Element> {
 
     var count: Int { elements.count - start }
     var isEmpty: Bool { count == 0 }
+    var first: Element? { start < elements.count ? elements[start] : nil }
 
     mutating func append(_ element: Element) { elements.append(element) }
 

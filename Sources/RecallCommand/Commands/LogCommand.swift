@@ -17,6 +17,7 @@ struct LogCommand: ParsableCommand {
     /// What went wrong with the log, with its file's name.
     static func explain(_ error: any Error, _ file: String) -> any Error {
         switch error {
+        case let gone as Output.ReaderGone: gone.exitCode
         case let fault as LogFault: CommandError("\(file): \(fault.text)")
         case let error as CommandError where !error.description.contains(file):
             CommandError("\(file): \(error)")

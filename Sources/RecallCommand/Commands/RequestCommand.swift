@@ -65,17 +65,31 @@ struct Request: AsyncParsableCommand {
 
     /// Opens the session, and gives up after the patience.
     private func within<K: ToolKind>(_ body: @escaping @Sendable (SessionClient<K>) async throws -> Void) async throws {
+        let watch = NoticeWatch(.text, limit: "giving up after \(patience) s")
+        do {
+            try await attempt(body, watch.stream)
+            await watch.end()
+        } catch let gone as Output.ReaderGone {
+            throw gone.exitCode
+        } catch {
+            await watch.end()
+            throw CommandError.advising(error, log: log)
+        }
+    }
+
+    private func attempt<K: ToolKind>(
+        _ body: @escaping @Sendable (SessionClient<K>) async throws -> Void, _ watch: NoticeStream
+    ) async throws {
         let client = try await SessionClient<K>.open(
             at: try servers.endpoints(), log: SQLiteLog(path: log), mode: .resume,
-            servers.configuration(openTimeout: .seconds(patience)), .quiet("recall.request"))
+            servers.configuration(openTimeout: .seconds(patience)), .quiet("recall.request"), watch: watch)
         let limit = patience
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await body(client) }
                 group.addTask {
                     try await Task.sleep(for: .seconds(limit))
-                    throw CommandError(
-                        "no server answered within \(limit) s; is one running at the address of --server?")
+                    throw RecallError(.unreachable, "no server answered within \(limit) s")
                 }
                 defer { group.cancelAll() }
                 try await group.next()

@@ -9,9 +9,17 @@ struct Send: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Send updates to a session, one JSON value a line.",
         discussion: """
-            Reads updates from standard input and answers each with a line on standard output, in order: \
-            {"number":1,"reply":…}, or "rejected" or "failed" with the reason in place of the reply. The number is the \
-            update's place in the session.
+            Reads updates from standard input and answers each with a line on standard output, in order. The number is \
+            the update's place in the session:
+
+              {"number":1,"reply":5}            applied
+              {"number":2,"rejected":"reason"}  refused by its kind; it changed nothing
+              {"number":3,"failed":"reason"}    given up by the server; it changed nothing
+              {"number":4,"unknown":"reason"}   in the log, and applied or yet to be: do not send it again
+
+            Run the command again with the same log, and --resume or no input, to learn what became of an "unknown" \
+            update: each update that an earlier run left in the log without an answer gets its line first. A line that \
+            cannot be sent gets none, and a word on standard error.
 
             An update of a 'text' is [position, deleted, "inserted"], counted in Unicode code points; an update of a \
             'json' document is a merge patch (RFC 7396). What is sent is in the log before the server sees it: if this \
@@ -20,7 +28,8 @@ struct Send: AsyncParsableCommand {
               printf '[0,0,"hello"]\\n[5,0," world"]\\n' | recall send --kind text --log my.db
               recall request --log my.db
 
-            Exits with 0 if every line was applied, else with 1.
+            Exits with 0 if every update was applied, else with 1. A session that has ended, or --patience, ends the \
+            command at once.
             """)
 
     @Option(help: "What the session is: text or json. Needed for a new log only.")
@@ -73,21 +82,50 @@ struct Send: AsyncParsableCommand {
         if !isComplete { throw ExitCode.failure }
     }
 
-    /// True if every line was applied.
+    /// True if every update was applied.
     private func send<K: ToolKind>(_ kind: K.Type) async throws -> Bool {
+        let reader = LineReader(STDIN_FILENO)
+        // A session that ends while the input is silent ends the command all the same.
+        let watch = NoticeWatch(
+            events ? .json : quiet ? .none : .text,
+            limit: patience.map { "giving up after \($0) s" } ?? "Ctrl-C ends, --patience N gives up"
+        ) { reader.stop() }
+        do {
+            let tally = try await send(kind, reader, watch.stream)
+            await watch.end()
+            return tally.report(quiet: quiet)
+        } catch let failure as SendFailure {
+            await watch.end()
+            _ = failure.tally.report(quiet: quiet)
+            let error = CommandError.advising(failure.reason, log: log)
+            guard failure.tally.unknown > 0 else { throw error }
+            throw CommandError(
+                """
+                \(error)
+                What is "unknown" stays in the log. Do not send it again: run this with the same --log, and --resume \
+                or no input, to learn what became of it.
+                """)
+        } catch {
+            await watch.end()
+            throw CommandError.advising(error, log: log)
+        }
+    }
+
+    private func send<K: ToolKind>(_ kind: K.Type, _ reader: LineReader, _ watch: NoticeStream) async throws
+        -> SendTally
+    {
         let client = try await SessionClient<K>.open(
             at: try servers.endpoints(), log: SQLiteLog(path: log, durability: durability.durability), mode: .either,
-            servers.configuration(window: window, openTimeout: patience.map { .seconds($0) }), .quiet("recall.send"))
+            servers.configuration(window: window, openTimeout: patience.map { .seconds($0) }), .quiet("recall.send"),
+            watch: watch, following: true)
         if let damage = client.damage { Output.note("recall: the log was damaged: \(damage)") }
-        let watch = NoticeWatch(client.notices, style: events ? .json : quiet ? .none : .text)
-        defer { watch.end() }
         do {
             var sender = LineSender(
                 client, head: await client.head.rawValue, window: window, resume: resume,
                 patience: patience.map { .seconds($0) })
-            try await sender.sendAll(LineReader(STDIN_FILENO))
+            let tally = try await sender.sendAll(reader)
             await client.close()
-            return sender.report(quiet: quiet)
+            return tally
         } catch {
             await client.close()
             throw error

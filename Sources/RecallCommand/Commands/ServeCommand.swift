@@ -29,7 +29,7 @@ struct Serve: AsyncParsableCommand {
             "The file with the root secret; made on first use, with 32 random bytes.",
             discussion: """
                 For a rotation repeat it as NUMBER=FILE (1 to 65535; a file alone is number 1): the highest number \
-                issues new sessions, the others still verify old ones.
+                issues new sessions, the others still verify old ones. Only a file alone is made.
                 """, valueName: "file"),
         completion: .file())
     var keyFile: [String] = ["recall.key"]
@@ -57,6 +57,7 @@ struct Serve: AsyncParsableCommand {
 
     func validate() throws {
         guard (0...65_535).contains(port) else { throw ValidationError("--port must be 0 to 65535") }
+        _ = try KeyArguments(keyFile)
         guard (tlsCertificate == nil) == (tlsKey == nil) else {
             throw ValidationError("--tls-certificate and --tls-key go together")
         }
@@ -70,11 +71,9 @@ struct Serve: AsyncParsableCommand {
             handler.logLevel = level
             return handler
         }
-        let handler = try SessionHandler(
-            keys: try KeyArguments(keyFile).ring(), hosting: TextSession(), JSONSession(),
-            configuration: limits.configuration)
-        let server = SessionServer(
-            handler, listen: .tcp(host: host, port: port), tls: try tlsConfiguration(), logger: Logger(label: "recall"))
+        let (keys, tls) = (try KeyArguments(keyFile), try tlsConfiguration())
+        if keys.areNew { try await rehearse(tls) }
+        let server = try server(try keys.ring(), tls)
         let announcer = Announcer(server: server, host: host)
         var services = [ServiceGroupConfiguration.ServiceConfiguration(service: server)]
         services.append(.init(service: announcer))
@@ -86,11 +85,40 @@ struct Serve: AsyncParsableCommand {
                 services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "recall")))
         do {
             try await group.run()
-        } catch let error as IOError {
-            let reason = String(cString: strerror(error.errnoCode))
-            throw CommandError(
-                "cannot listen on \(Address(host: host, port: port)): \(reason). Try another --port or --host.")
+        } catch {
+            throw explain(error)
         }
+    }
+
+    private func server(_ keys: KeyRing, _ tls: TLSConfiguration?) throws -> SessionServer {
+        let handler = try SessionHandler(
+            keys: keys, hosting: TextSession(), JSONSession(), configuration: limits.configuration)
+        return SessionServer(
+            handler, listen: .tcp(host: host, port: port), tls: tls, logger: Logger(label: "recall"))
+    }
+
+    /// Starts a server under a key that nobody keeps, and ends it: no key file is to be made for one that cannot start.
+    private func rehearse(_ tls: TLSConfiguration?) async throws {
+        let server = try server(KeyRing(secret: Digest(KeyFile.randomBytes()) ?? Digest()), tls)
+        let running = Task { try await server.run() }
+        do {
+            _ = try await server.port
+        } catch {
+            throw explain(error)
+        }
+        running.cancel()
+        try await running.value
+    }
+
+    private func explain(_ error: any Error) -> any Error {
+        let reason: String
+        switch error {
+        case let error as IOError: reason = String(cString: strerror(error.errnoCode))
+        case is SocketAddressError, is SocketAddressError.UnknownHost: reason = "no address has that name"
+        default: return error
+        }
+        return CommandError(
+            "cannot listen on \(Address(host: host, port: port)): \(reason). Try another --port or --host.")
     }
 
     private func tlsConfiguration() throws -> TLSConfiguration? {
@@ -99,12 +127,14 @@ struct Serve: AsyncParsableCommand {
             let chain = try NIOSSLCertificate.fromPEMBytes(try readFile(tlsCertificate, limit: 1 << 20))
             guard !chain.isEmpty else { throw CommandError("no certificate in it") }
             let key = try NIOSSLPrivateKey(bytes: try readFile(tlsKey, limit: 1 << 20), format: .pem)
-            return .makeServerConfiguration(
+            let configuration = TLSConfiguration.makeServerConfiguration(
                 certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
+            _ = try NIOSSLContext(configuration: configuration)  // finds out whether they belong together
+            return configuration
         } catch let error as CommandError {
             throw error
         } catch {
-            throw CommandError("\(tlsCertificate) and \(tlsKey) are no certificate and key in PEM: \(error)")
+            throw CommandError("\(tlsCertificate) and \(tlsKey) are no certificate and its key in PEM: \(error)")
         }
     }
 }

@@ -62,7 +62,7 @@ actor DemoServer {
             defer { group.cancelAll() }
             return try await group.next() ?? nil
         }
-        if let line, let last = line.split(separator: " ").last, let address = Address(argument: String(last)) {
+        if let line, let last = line.split(separator: " ").last, let address = try? Address(parsing: String(last)) {
             return address
         }
         process.signal(SIGKILL)

@@ -72,7 +72,7 @@ enum KeyFile {
     }
 
     /// From the system's source for cryptographic use.
-    private static func randomBytes() -> [UInt8] {
+    static func randomBytes() -> [UInt8] {
         var random = SystemRandomNumberGenerator()
         return (0..<byteCount).map { _ in UInt8.random(in: .min ... .max, using: &random) }
     }

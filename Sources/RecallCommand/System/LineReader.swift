@@ -20,6 +20,8 @@ final class LineReader: Sendable {
     private struct State {
         var splitter: LineSplitter
         var isAtEnd = false
+        var isStopped = false
+        var waiting: CheckedContinuation<[InputLine], any Error>?
     }
 
     private let file: Int32
@@ -35,9 +37,25 @@ final class LineReader: Sendable {
     /// The lines that are there, waiting for at least one. Empty at the end of the input. One caller at a time.
     func next() async throws -> [InputLine] {
         try await withCheckedThrowingContinuation { continuation in
-            queue.async { continuation.resume(with: Result { try self.read() }) }
+            let isStopped = state.withLock { state in
+                if !state.isStopped { state.waiting = continuation }
+                return state.isStopped
+            }
+            if isStopped { return continuation.resume(returning: []) }
+            queue.async {
+                let lines = Result { try self.read() }
+                self.takeWaiting()?.resume(with: lines)
+            }
         }
     }
+
+    /// Ends the input here, also for who waits for it now: what comes later is not read, or dropped.
+    func stop() {
+        state.withLock { $0.isStopped = true }
+        takeWaiting()?.resume(returning: [])
+    }
+
+    private func takeWaiting() -> CheckedContinuation<[InputLine], any Error>? { state.withLock { $0.waiting.take() } }
 
     private func read() throws -> [InputLine] {
         var buffer = [UInt8](repeating: 0, count: 1 << 16)

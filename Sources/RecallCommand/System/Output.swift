@@ -1,3 +1,4 @@
+internal import ArgumentParser
 internal import Foundation
 internal import Synchronization
 
@@ -18,8 +19,16 @@ enum Output {
         do {
             try turn.withLock { _ throws(SystemFailure) in try writeAll(bytes, to: STDOUT_FILENO) }
         } catch {
+            guard error.code != EPIPE else { throw ReaderGone() }
             throw CommandError("cannot write to standard output: \(error)")
         }
+    }
+
+    /// Nobody reads standard output any more, as after `| head -1`.
+    struct ReaderGone: Error, CustomStringConvertible {
+        var description: String { "nobody reads standard output any more" }
+        /// As a shell shows the end by SIGPIPE; nothing is said, for nothing is wrong.
+        var exitCode: ExitCode { ExitCode(128 + SIGPIPE) }
     }
 
     /// A line on standard error. If that is closed there is nobody left to tell.
