@@ -1,4 +1,5 @@
 import RecallCore
+import RecallCrypto
 import RecallTesting
 import Testing
 
@@ -279,5 +280,52 @@ import Testing
             }
             #expect(client.log.checkpoints.count > 0)
         }
+    }
+
+    /// A refusal in the same read as an acknowledgement failed what was on its way into the log: the caller was told
+    /// that the outcome is unknown, and no later run of it could tell.
+    @Test func whatIsAcknowledgedIsAnsweredThoughTheSessionEnds() {
+        let network = CoreNetwork(servers: 1)
+        let client = network.client()
+        let connection = network.connect(client, to: network.servers[0])
+        network.settle()
+        client.logIsImmediate = false
+        let (first, second) = (client.send("a+"), client.send("b+"))
+        client.work()
+        client.stepLog()
+        client.work()
+        while network.deliverToServer(connection) {}
+        network.servers[0].pump()
+        while network.deliverToClient(connection) {}
+        var refusal = ByteWriter()
+        refusal.frame(Refusal(stream: client.currentStream ?? .connection, .diverged, "as told"))
+        let third = client.send("c")
+        client.work()
+        client.receive(connection, Array(refusal.bytes.dropFirst(4)))
+        client.work()
+        #expect(client.failure?.code == .diverged)
+        #expect(first.result == nil && third.failure == .diverged)
+        while client.stepLog() { client.work() }
+        #expect(first.reply == "a" && second.reply == "a b")
+        #expect(client.breach == nil && client.isQuiet)
+    }
+
+    /// A log that failed once was asked for the next append, which does not extend it.
+    @Test func aLogThatFailedIsAskedForNothingMore() throws {
+        var machine = ClientMachine(
+            RecoveredLog(
+                header: LogHeader(
+                    session: Peer.session, vector: Digest(), kindName: CoreNetwork.kindName, kindVersion: 1)),
+            .swiftCrypto)
+        machine.submit([1], call: CallID(1))
+        let first = machine.nextLogOperation()
+        machine.submit([2], call: CallID(2))
+        machine.logFailed(.logFailed, "the disk is full")
+        let (next, isIdle) = (machine.nextLogOperation(), machine.isLogIdle)
+        #expect(first != nil && next == nil && isIdle)
+        let told = machine.takeEvents().filter {
+            if case .deliver(_, .failed(.logFailed, _)) = $0 { true } else { false }
+        }
+        #expect(told.count == 2)
     }
 }

@@ -271,13 +271,13 @@ package struct ClientMachine: ~Copyable {
         if let call { events.append(.deliver(call, result)) }
     }
 
-    /// Ends the session for this client; every caller is told. The log stays as it is.
+    /// Ends the session for this client; every caller is told. Those whose acknowledgement is on its way into the log
+    /// still get their results when it is there. The log stays as it is.
     package mutating func fail(_ code: FaultCode, _ text: String) {
         if case .failed = phase { return }
         phase = .failed(code, text)
         (history, offer) = (nil, nil)
         events.append(.failed(code, text))
-        while let answer = answers.popFirst() { deliver(answer.call, .failed(code, text)) }
         while let pending = tail.popFirst() { deliver(pending.call, .failed(code, text)) }
         for request in requests { deliver(request.call, .failed(code, text)) }
         (requests, unsentRequests, requestBytes) = ([], 0, 0)
@@ -316,7 +316,8 @@ package struct ClientMachine: ~Copyable {
 
     /// The running operation failed: nothing more can be promised.
     package mutating func logFailed(_ code: FaultCode, _ text: String) {
-        running = nil
+        (running, staged, operations) = (nil, [], Fifo())
+        while let answer = answers.popFirst() { deliver(answer.call, .failed(code, text)) }
         fail(code, text)
     }
 
