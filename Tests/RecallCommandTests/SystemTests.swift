@@ -202,7 +202,7 @@ final class TemporaryFolder {
     }
 
     @Test func isKilledById() async throws {
-        let child = try ChildProcess("/bin/sleep", ["100"], in: "/")
+        let child = try ChildProcess("/bin/sleep", ["100000"], in: "/")
         #expect(await child.end(within: .milliseconds(20)) == nil)
         child.signal(SIGKILL)
         #expect(await child.end(within: .seconds(10)) == .signal(SIGKILL))
@@ -217,7 +217,7 @@ final class TemporaryFolder {
     }
 
     @Test func diesWithItsOwner() async throws {
-        var child: ChildProcess? = try ChildProcess("/bin/sleep", ["100"], in: "/")
+        var child: ChildProcess? = try ChildProcess("/bin/sleep", ["100000"], in: "/")
         let id = try #require(child?.id)
         child = nil
         var left = 500

@@ -107,15 +107,30 @@ final class Peer {
     }
 
     func say<F: FrameFields>(_ fields: F, tail: (inout ByteWriter) -> Void = { _ in }) {
+        prepare(fields, tail: tail)
+        deliver()
+    }
+
+    private var prepared: [[UInt8]] = []
+
+    /// Makes a frame to be delivered later.
+    private func prepare<F: FrameFields>(_ fields: F, tail: (inout ByteWriter) -> Void = { _ in }) {
         var writer = ByteWriter()
         writer.frame(fields, tail: tail)
-        server.receive(connection, Array(writer.bytes.dropFirst(4)))
+        prepared.append(Array(writer.bytes.dropFirst(4)))
+    }
+
+    func deliver() {
+        for frame in prepared { server.receive(connection, frame) }
+        prepared = []
     }
 
     // MARK: What a client says
 
     /// Attaches with a log that has these lines, the first so many of them acknowledged.
-    func attach(_ log: Story, acknowledged: Int, spoilLeaf: Bool = false, spoilReceipt: Bool = false) {
+    func attach(
+        _ log: Story, acknowledged: Int, spoilLeaf: Bool = false, spoilReceipt: Bool = false, deliver: Bool = true
+    ) {
         stream = StreamID(stream.rawValue + 1)
         var receipt = log.prefix(acknowledged).receipt(keys)
         if spoilReceipt { receipt?.mac = Digest() }
@@ -124,7 +139,8 @@ final class Peer {
             session: session, kindVersion: 1, kindName: CoreNetwork.kindName, receipt: receipt,
             last: last.number, lastSeal: last.seal, checkpoint: nil, historyFollows: false)
         let leaf = claim.sealed(nonce: nonce, by: Sealer(vector: keys.vector, Forge.cryptography))
-        say(Attach(stream: stream, leaf: spoilLeaf ? Digest() : leaf, claim: claim))
+        prepare(Attach(stream: stream, leaf: spoilLeaf ? Digest() : leaf, claim: claim))
+        if deliver { self.deliver() }
     }
 
     /// Sends the lines from `first` on as one run.

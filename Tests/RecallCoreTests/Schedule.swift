@@ -33,7 +33,8 @@ final class Schedule {
         var policy = CoreNetwork.checkpoints(afterBytes: bytes, patience: 1000)
         policy.isEnabled = random.chance(80)
         let terms = CoreNetwork.terms(adoptsBehind: random.chance(50), checkpoints: policy)
-        network = CoreNetwork(servers: Int.random(in: 1...3, using: &random), terms: terms, limits: profile.limits)
+        let servers = Int.random(in: 1...3, using: &random)
+        network = CoreNetwork(servers: servers, terms: terms, limits: Self.limits(profile.limits, &random))
         for index in 0..<Int.random(in: 1...2, using: &random) {
             var limits = ClientLimits()
             limits.windowMessages = [1, 3, 1024].randomElement(using: &random) ?? 3
@@ -47,6 +48,17 @@ final class Schedule {
         self.random = random
         checker = CoreChecker(network)
         checker.logsAreDurable = !profile.losesAnything
+    }
+
+    /// What a server takes on before it waits for its peer, often so little that it does all the time.
+    private static func limits(_ limits: HandlerLimits, _ random: inout SeededGenerator) -> HandlerLimits {
+        var limits = limits
+        if random.chance(40) { limits.unconfirmedBytes = Int.random(in: 1...30, using: &random) }
+        if random.chance(40) { limits.replyBytes = Int.random(in: 1...30, using: &random) }
+        if random.chance(20) { limits.unconfirmed = Int.random(in: 1...4, using: &random) }
+        if random.chance(30) { limits.memory = Int.random(in: 1...3000, using: &random) }
+        if random.chance(20) { limits.recalls.concurrent = 1 }
+        return limits
     }
 
     /// Both phases; gives what went wrong.
@@ -158,7 +170,7 @@ final class Schedule {
         guard let client = network.clients.randomElement(using: &random),
             let server = network.servers.randomElement(using: &random)
         else { return }
-        switch Int.random(in: 0..<24, using: &random) {
+        switch Int.random(in: 0..<30, using: &random) {
         case 0..<8: cut()
         case 8..<13:
             guard let session = client.session else { return }
@@ -180,8 +192,21 @@ final class Schedule {
             client.forget(call)
             call.isOrphaned = true
         case 21: rotateKeys()
+        case 22, 23:
+            note("\(server.name) makes room")
+            server.evictStarved(since: network.now - (random.chance(50) ? 0 : 20_000))
+            server.evictBeyondMemory()
+        case 24..<28: stopReading()
         default: lateFrames()
         }
+    }
+
+    /// A client reads what a server writes no more, or again.
+    private func stopReading() {
+        let open = network.connections.filter(\.serverIsOpen)
+        guard let connection = open.randomElement(using: &random) else { return }
+        note("\(connection.id.rawValue) is read \(connection.isWritable ? "no more" : "again")")
+        connection.server.setWritable(connection, !connection.isWritable)
     }
 
     /// All servers issue under another key from now on, one after the other; the old ones still verify.
@@ -242,6 +267,7 @@ final class Schedule {
             client.restart()
             client.logIsImmediate = true
         }
+        for connection in network.connections { connection.server.setWritable(connection, true) }
         var round = 0
         while round < 100, network.clients.contains(where: { $0.failure == nil && (!$0.isQuiet || !$0.isConnected) }) {
             round += 1

@@ -97,18 +97,18 @@ import Testing
 
     /// Every kind of frame with random bytes in it, and random cuts.
     @Test(.timeLimit(.minutes(1))) func randomFrames() async throws {
-        var random = SystemRandomNumberGenerator()
+        var random = SeededGenerator(seed: printedSeed())
         try await withServer(TestServer(Counter())) { server in
             for _ in 0..<150 {
                 let peer = try await RawPeer(server.endpoint)
                 var bytes = hello()
                 for _ in 0..<5 {
-                    let body = (0..<Int.random(in: 0...90, using: &random)).map { _ in UInt8.random(in: 0...255) }
+                    let body = (0..<Int.random(in: 0...90, using: &random)).map { _ -> UInt8 in random.next() }
                     let type = FrameType.allCases.randomElement(using: &random) ?? .ping
                     bytes += length(UInt32(body.count + 1)) + [type.rawValue] + body
                 }
                 peer.send(Array(bytes.prefix(Int.random(in: 1...bytes.count, using: &random))))
-                if Bool.random() { peer.close() }
+                if random.chance(50) { peer.close() }
             }
             try await serves(server)
         }

@@ -58,6 +58,46 @@ import Testing
         }
     }
 
+    /// Invariant 13: while keys rotate, recalls go on under the old one; without it all are refused.
+    @Test(.timeLimit(.minutes(2))) func keysRotateUnderLoad() async throws {
+        try await withServer(TestServer(Counter())) { server in
+            let connector = SessionConnector(to: server.endpoint, configuration: .quick, logger: .silent)
+            var clients: [SessionClient<Counter>] = []
+            for _ in 0..<20 { clients.append(try await connector.open(Counter.self, log: .memory)) }
+            let done = Tally()
+            var ring = KeyRing(secret: testSecret)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for client in clients {
+                    group.addTask {
+                        try await work(client, batches: 20, width: 10)
+                        done.add()
+                    }
+                }
+                for key in 2...6 {
+                    let before = await server.statistics.updates
+                    try await eventually("updates are applied") {
+                        let updates = await server.statistics.updates
+                        return updates > before + 200 || done.value == 20
+                    }
+                    let secret = Digest([UInt8](repeating: UInt8(key), count: 32)) ?? Digest()
+                    ring.rotate(to: KeyID(UInt16(key)), secret: secret)
+                    server.handler?.keys = ring
+                    for client in clients { await server.delete(client) }
+                }
+                try await group.waitForAll()
+            }
+            for client in clients { #expect(try await client.send(Counter.Total()) == 200) }
+            #expect(await server.statistics.recalls >= 20)
+            ring.retire(KeyID(1))
+            server.handler?.keys = ring
+            _ = await server.statistics  // comes to the server's loop behind the new keys
+            for client in clients {
+                #expect(await code { _ = try await client.send(Counter.Total()) } == .unknownKey)
+                await client.close()
+            }
+        }
+    }
+
     @Test(.timeLimit(.minutes(1))) func thousandSessionsOnOneConnection() async throws {
         try await withServer(TestServer(Counter())) { server in
             let connector = SessionConnector(to: server.endpoint, configuration: .quick, logger: .silent)

@@ -40,7 +40,10 @@ import Testing
     }
     static let frameSize = 24 + 4096
 
-    @Test func cutWriteAheadLog() async throws {
+    /// What there is to try is dealt out to so many cases, which run side by side.
+    static let parts = 4
+
+    @Test(arguments: 0..<parts) func cutWriteAheadLog(part: Int) async throws {
         let image = try await Image.crashed()
         let bytes = try #require(image.writeAheadLog)
         let commits = Self.commits(bytes)
@@ -58,11 +61,10 @@ import Testing
             complete[end] = readback
         }
         #expect(complete[bytes.count]?.last == Fixture.last)
-        // Every byte of the last frame and of every frame's header; every 97th elsewhere in the last three commits.
-        let start = commits[commits.count - 4]
-        for length in start...bytes.count {
-            let within = (length - 32) % Self.frameSize
-            guard length > bytes.count - Self.frameSize || within <= 24 || within % 97 == 0 else { continue }
+        // Every byte of the last two commits, a receipt and what is not acknowledged; every 97th of the one before.
+        let (start, dense) = (commits[commits.count - 4], commits[commits.count - 3])
+        for length in start...bytes.count where length % Self.parts == part {
+            guard length >= dense || (length - 32) % Self.frameSize % 97 == 0 else { continue }
             var cut = image
             cut.writeAheadLog = Array(bytes[..<length])
             let end = try #require(commits.last { $0 <= length })
@@ -166,7 +168,7 @@ import Testing
         #expect(tally.salvaged > 0)
     }
 
-    @Test func cutFile() async throws {
+    @Test(arguments: 0..<parts) func cutFile(part: Int) async throws {
         let image = try await Image.closed()
         let directory = try TemporaryDirectory()
         guard case .opened(let whole, nil) = try await Self.open(image, in: directory, "whole") else {
@@ -174,9 +176,10 @@ import Testing
             return
         }
         var tally = (same: 0, salvaged: 0, refused: 0)
-        let last = image.main.count - 4096
-        for length in 1..<image.main.count
-        where length % 509 == 1 || length % 4096 == 0 || (length > last && length % 97 == 0) {
+        // Every byte of the last two pages, and a sample before.
+        let dense = image.main.count - 2 * 4096
+        for length in 1..<image.main.count where length % Self.parts == part {
+            guard length > dense || length % 509 == 1 || length % 4096 == 0 else { continue }
             var cut = image
             cut.main = Array(image.main[..<length])
             switch try await Self.open(cut, in: directory, "cut at \(length)") {

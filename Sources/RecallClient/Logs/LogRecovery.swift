@@ -21,6 +21,7 @@ extension MessageLog {
         }
         var recovered = RecoveredLog(header: header)
         recovered.checkpoints = contents.checkpoints.map { .init(position: $0.position, byteCount: $0.byteCount) }
+        recovered.reachesStart = try await reachesStart(contents)
         var damage = contents.damage
         do {
             try await verify(&recovered, last: contents.last, cryptography)
@@ -30,6 +31,15 @@ extension MessageLog {
             try await setAside(after: end, reason: fault.text)
         }
         return (recovered, damage)
+    }
+
+    /// False if the first messages were forgotten, which a log says by refusing to read them.
+    private func reachesStart(_ contents: LogContents) async throws -> Bool {
+        guard !contents.checkpoints.isEmpty else { return true }
+        do {
+            _ = try await slice(after: .zero, maximumBytes: 0)
+            return true
+        } catch let error as RecallError where error.code == .logFailed { return false }
     }
 
     private func verify(

@@ -72,7 +72,7 @@ extension ClientMachine {
         reset(to: front)
         let position = checkpoint.position
         newestCheckpoint = LogCheckpoint(number: position.number, position: position, byteCount: checkpoint.byteCount)
-        olderCheckpoint = nil
+        (olderCheckpoint, reachesStart) = (nil, false)
         (historyBytes, bytesSinceAnchor) = (0, 0)
         withdrawRequests()
         for index in requests.indices { requests[index].after = position.number }

@@ -108,6 +108,8 @@ package struct ClientMachine: ~Copyable {
     var bytesSinceAnchor = 0
     var newestCheckpoint: LogCheckpoint?
     var olderCheckpoint: LogCheckpoint?
+    /// True if the log has the first message; with two checkpoints it does not matter.
+    var reachesStart: Bool
     /// Bytes of acknowledged messages and determinants since the newest checkpoint.
     var historyBytes: Int
 
@@ -138,6 +140,7 @@ package struct ClientMachine: ~Copyable {
         (head, headSeal) = (front.number, front.seal)
         (persisted, sent) = (head, head)
         historyBytes = recovered.historyBytes
+        reachesStart = recovered.reachesStart
         let checkpoints = recovered.checkpoints
         newestCheckpoint = checkpoints.first.map {
             .init(number: $0.position.number, position: $0.position, byteCount: $0.byteCount)

@@ -59,6 +59,8 @@ extension ClientMachine {
         switch origin {
         case .newest where newestCheckpoint != nil: begin(.checkpoint(generation: 0))
         case .older where olderCheckpoint != nil: begin(.checkpoint(generation: 1))
+        // An adopted state is all that there is: the server says what is wrong with it.
+        case .older where newestCheckpoint != nil && !reachesStart: begin(.checkpoint(generation: 0))
         case .newest, .older:
             begin(.messages(after: .zero))
             startHistory(.start)

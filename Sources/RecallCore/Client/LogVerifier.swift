@@ -82,6 +82,8 @@ package struct RecoveredLog: Sendable {
     package var receipt: Receipt?
     /// Newest first, at most two.
     package var checkpoints: [CheckpointPlace] = []
+    /// False if the first messages were forgotten, or never known.
+    package var reachesStart = true
     /// Messages after the receipt and their seals.
     package var tail: [(content: [UInt8], seal: Digest)] = []
     /// Bytes of acknowledged messages and determinants since the newest checkpoint.

@@ -36,6 +36,7 @@ package final class CoreChecker {
     /// Watches a client that was made later.
     package func watch(_ client: CoreClient) {
         client.onResult = { [unowned self, unowned client] in delivered($0, $1, client) }
+        client.onWrite = { [unowned self, unowned client] in written($0, client) }
     }
 
     package func violate(_ invariant: Int, _ text: String) { violations.append("invariant \(invariant): \(text)") }
@@ -89,6 +90,40 @@ package final class CoreChecker {
 
     // MARK: The wire
 
+    /// 4: what goes onto the wire is in the log before: messages, what is confirmed, checkpoints that are kept.
+    private func written(_ body: [UInt8], _ client: CoreClient) {
+        var reader = ByteReader(body.span.bytes)
+        do {
+            switch try reader.frameType() {
+            case .update:
+                let run = try UpdateRun(reading: &reader)
+                if let position = run.confirmed { confirms(position, client) }
+                var number = run.first
+                while reader.remaining > 0 {
+                    let content = try reader.block(limit: WireLimits.message).array
+                    if client.log.message(number)?.content != content {
+                        violate(4, "\(client.name) sent update \(number), which its log has not")
+                    }
+                    number = number.next
+                }
+            case .confirm: confirms(try Confirm(reading: &reader).position, client)
+            case .kept:
+                let position = try Kept(reading: &reader).position
+                if !client.log.checkpoints.contains(where: { $0.position == position }) {
+                    violate(4, "\(client.name) has not kept the checkpoint at \(position.number)")
+                }
+            default: break
+            }
+        } catch { violate(4, "\(client.name) wrote a frame that is \(error)") }
+    }
+
+    private func confirms(_ position: Position, _ client: CoreClient) {
+        let logged = client.log.receipt?.position ?? .start
+        if position.number > logged.number || (position.number == logged.number && position != logged) {
+            violate(4, "\(client.name) confirmed \(position.number), its log says \(client.log.acknowledged)")
+        }
+    }
+
     /// 5: nothing of a session is visible before `attached`. 6: one recall at a time on a stream.
     private func frame(_ connection: CoreConnection, toServer: Bool, _ body: [UInt8]) {
         guard !toServer else { return }
@@ -111,6 +146,9 @@ package final class CoreChecker {
     /// 9: a confirmed position never changes on a server that saw it confirmed. Call it after every step.
     package func lookAtServers() {
         for server in network.servers {
+            if server.memoryInUse < 0 || (server.sessionCount == 0) != (server.memoryInUse == 0) {
+                violate(14, "\(server.name) counts \(server.memoryInUse) bytes for \(server.sessionCount) sessions")
+            }
             for client in network.clients {
                 guard let session = client.session else { continue }
                 look(server, session, server.status(of: session))

@@ -42,6 +42,8 @@ package final class CoreClient {
     package private(set) var isRunning = true
     /// Called before a call gets its result.
     package var onResult: (CoreCall, CallResult) -> Void = { _, _ in }
+    /// Called with each frame that the machine writes.
+    package var onWrite: (_ body: [UInt8]) -> Void = { _ in }
 
     private let cryptography: Cryptography
     private let limits: ClientLimits
@@ -288,7 +290,9 @@ package final class CoreClient {
 
     private func write() -> Bool {
         guard let bytes = machine?.takeOutput(), !bytes.isEmpty else { return false }
-        connection?.toServer.append(contentsOf: CoreServer.frames(bytes))
+        let frames = CoreServer.frames(bytes)
+        for frame in frames { onWrite(frame) }
+        connection?.toServer.append(contentsOf: frames)
         return connection != nil
     }
 

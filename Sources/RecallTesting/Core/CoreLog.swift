@@ -52,6 +52,10 @@ package final class CoreLog {
     }
 
     package var messages: [LoggedMessage] { state.archive }
+    package func message(_ number: SequenceNumber) -> LoggedMessage? {
+        let index = number.distance(from: state.archiveBase) - 1
+        return number > state.archiveBase && state.archive.indices.contains(index) ? state.archive[index] : nil
+    }
     package var acknowledged: SequenceNumber { receipt?.position.number ?? .zero }
 
     private func step(_ body: (inout State) throws(Breach) -> Void) throws(Breach) {
@@ -227,6 +231,7 @@ extension CoreLog {
         var recovered = RecoveredLog(header: header)
         recovered.checkpoints = checkpoints.map { .init(position: $0.position, byteCount: $0.byteCount) }
         let base = recovered.checkpoints.first?.position ?? .start
+        recovered.reachesStart = state.base == .zero
         var verifier = LogVerifier(vector: header.vector, base: base, cryptography)
         if let receipt = receipt(atOrBefore: base.number), receipt.position == base { recovered.receipt = receipt }
         var number = base.number

@@ -22,6 +22,9 @@ package final class CoreNetwork {
     /// Frames as they arrive: the sender is the client if `toServer`.
     package var onFrame: (_ connection: CoreConnection, _ toServer: Bool, _ body: [UInt8]) -> Void = { _, _, _ in }
 
+    /// May change a frame on its way, before anybody sees it.
+    package var alters: (_ connection: CoreConnection, _ toServer: Bool, _ body: inout [UInt8]) -> Void = { _, _, _ in }
+
     /// True for a frame to a client that gets lost.
     package var loses: (_ connection: CoreConnection, _ body: [UInt8]) -> Bool = { _, _ in false }
 
@@ -106,8 +109,9 @@ package final class CoreNetwork {
     @discardableResult
     package func deliverToServer(_ connection: CoreConnection) -> Bool {
         guard !connection.toServer.isEmpty else { return false }
-        let body = connection.toServer.removeFirst()
+        var body = connection.toServer.removeFirst()
         guard connection.serverIsOpen else { return true }
+        alters(connection, true, &body)
         onFrame(connection, true, body)
         connection.server.receive(connection, body)
         return true
@@ -117,8 +121,9 @@ package final class CoreNetwork {
     @discardableResult
     package func deliverToClient(_ connection: CoreConnection) -> Bool {
         guard !connection.toClient.isEmpty else { return false }
-        let body = connection.toClient.removeFirst()
+        var body = connection.toClient.removeFirst()
         guard connection.clientIsOpen, !loses(connection, body) else { return true }
+        alters(connection, false, &body)
         onFrame(connection, false, body)
         connection.client.receive(connection, body)
         return true

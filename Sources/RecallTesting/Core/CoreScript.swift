@@ -28,6 +28,8 @@ package struct CoreScript: Sendable {
         /// `die`, `die losing 1`, `die rewound 1`: the client's process ends, its log loses so many messages that were
         /// not acknowledged, or ends at an acknowledged one. It starts anew at once.
         case die(client: String, losing: Int, rewound: Int?)
+        /// `forge 2`: what an update took from outside is changed in the client's log, while it runs.
+        case forge(client: String, number: Int)
         /// Nothing was heard for too long.
         case stall(client: String)
         case crash(server: String)
@@ -71,8 +73,8 @@ package struct CoreScript: Sendable {
     }
 
     private static let verbs: Set<String> = [
-        "servers", "client", "connect", "send", "read", "hold", "pass", "lose", "cut", "leave", "late", "die", "stall",
-        "crash", "delete", "effects", "end", "change", "drain",
+        "servers", "client", "connect", "send", "read", "hold", "pass", "lose", "cut", "leave", "late", "die", "forge",
+        "stall", "crash", "delete", "effects", "end", "change", "drain",
     ]
 
     private static func step(_ line: String) throws(Fault) -> Step {
@@ -101,6 +103,7 @@ package struct CoreScript: Sendable {
             .die(
                 client: client, losing: options(rest[...])["losing"].flatMap(Int.init) ?? 0,
                 rewound: options(rest[...])["rewound"].flatMap(Int.init))
+        case ("forge", 1): Int(rest[0]).map { .forge(client: client, number: $0) }
         case ("stall", 0): .stall(client: client)
         default: nil
         }

@@ -40,7 +40,8 @@ package final class CoreScriptRun {
     package func take(_ step: CoreScript.Step) throws(CoreScript.Fault) -> [String] {
         output = []
         switch step {
-        case .servers, .client, .connect, .send, .read, .hold, .pass, .lose, .cut, .leave, .late, .die, .stall:
+        case .servers, .client, .connect, .send, .read, .hold, .pass, .lose, .cut, .leave, .late, .die, .forge,
+            .stall:
             try takeClient(step)
         case .crash, .delete, .effectsWait, .end, .change, .drain: try takeServer(step)
         }
@@ -79,6 +80,12 @@ package final class CoreScriptRun {
                 if let rewound { log.rewind(to: SequenceNumber(UInt64(rewound))) }
             }
             client(name).restart()
+        case .forge(let name, let number):
+            isHonest = false
+            client(name).log.tamper { messages, _, _ in
+                guard let index = messages.firstIndex(where: { $0.number.rawValue == number }) else { return }
+                messages[index].determinants = Determinants(clock: WallTime(nanoseconds: 42)).encoded
+            }
         case .stall(let name): client(name).stall()
         default: break
         }

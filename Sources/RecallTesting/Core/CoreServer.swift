@@ -146,12 +146,16 @@ package final class CoreServer {
         while machine.evictIdle(since: Instant(nanoseconds: time), host) {}
     }
 
+    /// Recalls whose client has sent nothing of its history since then give their places to those that wait.
     package func evictStarved(since time: Int64) { machine.evictStarved(since: Instant(nanoseconds: time), host) }
+
+    package func evictBeyondMemory() { machine.evictBeyondMemory(host) }
 
     package func drain() { machine.drain() }
 
     /// The connection takes what is written to it, or does not for now.
     package func setWritable(_ connection: CoreConnection, _ isWritable: Bool) {
+        connection.isWritable = isWritable
         machine.setWritable(connection.id, isWritable)
     }
 
@@ -181,6 +185,8 @@ package final class CoreConnection {
     package var toClient: [[UInt8]] = []
     package var clientIsOpen = true
     package var serverIsOpen = true
+    /// False while the server was told that the client does not read.
+    package fileprivate(set) var isWritable = true
     /// Nothing is delivered in that direction by itself.
     package var holdsToServer = false
     package var holdsToClient = false

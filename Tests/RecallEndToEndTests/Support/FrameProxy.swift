@@ -16,6 +16,8 @@ final class FrameProxy: Sendable {
     }
     enum Action: Sendable {
         case pass, drop, twice
+        /// As `pass`, and all frames that came along with it are sent again behind the last of them.
+        case batchTwice
         /// Kept until `release`; frames behind it overtake it.
         case hold
         /// Ends the connection instead, or after it passed.
@@ -71,6 +73,13 @@ final class FrameProxy: Sendable {
             return state.held
         }
         for frame in held { frame() }
+    }
+
+    /// Says something to the servers in place of the clients.
+    func say(_ bytes: [UInt8]) {
+        for pair in state.withLock({ $0.pairs.values.map { $0 } }) where pair.client.isActive {
+            pair.server.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
+        }
     }
 
     /// Ends all connections, or only their client's side: the server does not notice then.
@@ -142,6 +151,9 @@ final class FrameProxy: Sendable {
         private let target: Int
         private var pending = ByteBuffer()
         private var isCut = false
+        /// What passed of the present batch, and whether it is to pass again.
+        private var batch: [[UInt8]] = []
+        private var repeatsBatch = false
 
         init(_ proxy: FrameProxy, _ channel: any Channel, _ other: any Channel, isServer: Bool, _ target: Int) {
             (self.proxy, self.channel, self.other) = (proxy, channel, other)
@@ -161,14 +173,19 @@ final class FrameProxy: Sendable {
             {
                 forward(bytes)
             }
+            if repeatsBatch { for bytes in batch { send(bytes) } }
+            (batch, repeatsBatch) = ([], false)
             other.flush()
         }
 
         private func forward(_ bytes: [UInt8]) {
             guard bytes.count > 4, let type = FrameType(rawValue: bytes[4]) else { return send(bytes) }
             let frame = Frame(isFromServer: isServer, type: type, bytes: bytes, target: target)
-            switch proxy.judge(frame) {
-            case .pass: send(bytes)
+            let action = proxy.judge(frame)
+            repeatsBatch = repeatsBatch || action == .batchTwice
+            batch.append(bytes)
+            switch action {
+            case .pass, .batchTwice: send(bytes)
             case .drop: break
             case .twice:
                 send(bytes)

@@ -4,6 +4,20 @@ import RecallCore
 import Synchronization
 import Testing
 
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// A seed of the test's own, printed; `RECALL_TEST_SEED` repeats a run.
+func printedSeed(_ test: String = #function) -> UInt64 {
+    let given = ProcessInfo.processInfo.environment["RECALL_TEST_SEED"].flatMap { UInt64($0) }
+    let seed = given ?? UInt64.random(in: 0 ... .max)
+    print("\(test) RECALL_TEST_SEED=\(seed)")
+    return seed
+}
+
 /// A condition that did not come about in time.
 struct Overdue: Error, CustomStringConvertible {
     var description: String
