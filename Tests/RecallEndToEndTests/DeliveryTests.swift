@@ -31,6 +31,36 @@ import Testing
 
     static let lines = ["a", "b", "c", "d", "e", "f", "g", "h"].map { "\($0)@1" }
 
+    /// What every such conversation has; frames of a history are apart, since it has one course: one that comes again
+    /// on its stream is refused by code.
+    private static let types: [FrameType] = [.clientHello, .initiate, .attach, .update, .confirm, .request]
+
+    /// The first frames of each type are sent twice, one at a time; then all that came along with them.
+    @Test(.timeLimit(.minutes(2)), arguments: [FrameProxy.Action.twice, .batchTwice])
+    func framesTwice(action: FrameProxy.Action) async throws {
+        try await Ground.run { ground in
+            for type in Self.types {
+                for turn in 0..<3 {
+                    let (count, doubled) = (Tally(), Tally())
+                    ground.proxy.rule { frame in
+                        guard !frame.isFromServer, frame.type == type else { return .pass }
+                        defer { count.add() }
+                        guard count.value == turn else { return .pass }
+                        doubled.add()
+                        return action
+                    }
+                    let client = try await ground.open(Diary.self, .memory, configuration: Self.configuration)
+                    let replies = try await within(.seconds(30), "every send returns") { [ground] in
+                        try await converse(ground, client)
+                    }
+                    #expect(replies == Self.lines, "\(type) \(turn)")
+                    #expect(turn > 0 || doubled.value == 1, "no \(type) was sent twice")
+                    await client.close()
+                }
+            }
+        }
+    }
+
     /// Every frame of a dead connection is said once more on the one after it.
     @Test(.timeLimit(.minutes(2))) func framesOfADeadConnectionOnTheNext() async throws {
         try await Ground.run { ground in
