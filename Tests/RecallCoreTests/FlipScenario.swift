@@ -31,10 +31,10 @@ enum FlipScenario: String, CaseIterable, Sendable {
         case .begin: [.serverHello, .initiate, .initiated, .attach, .attached, .update, .acknowledgement, .confirm]
         case .recall:
             [
-                .clientHello, .attach, .recall, .historyStart, .historySegment, .historyChunk, .credit, .attached,
-                .update, .acknowledgement, .request, .reply,
+                .clientHello, .attach, .recall, .historyStart, .historySegment, .historyChunk, .credit, .request,
+                .reply,
             ]
-        case .ride: [.attach, .historyStart, .historyChunk]
+        case .ride: [.historyStart, .historyChunk]
         case .gap: [.recall, .historyStart]
         case .checkpoint, .adoption: [.offer, .offerSegment, .kept]
         case .deletion: [.gone]
@@ -45,13 +45,19 @@ enum FlipScenario: String, CaseIterable, Sendable {
         }
     }
 
+    /// A frame comes more than once where its contents differ; else the last is flipped, for it has most before it.
+    var isEveryOccurrenceFlipped: Bool { self != .checkpoint }
+
+    /// So that an update carries the confirmation of the one before it.
+    var window: Int { self == .begin ? 1 : 8 }
+
     var rideAlong: Int { self == .recall || self == .gap ? 0 : 16 << 10 }
 
     /// The log to begin with; every run has a copy of it.
     func makeLog() -> CoreLog {
         let often = CoreNetwork.terms(checkpoints: CoreNetwork.checkpoints(afterBytes: 1))
         let ring = KeyRing(secret: CoreNetwork.rootSecret)
-        let network = CoreNetwork(servers: 0)
+        let network = CoreNetwork(servers: 0, cryptography: FlipRun.cryptography)
         let keeping = network.addServer(kinds: [often], ring: ring, identity: 3)
         let plain = network.addServer(kinds: [CoreNetwork.terms()], ring: ring, identity: 4)
         let client = network.client(limits: FlipRun.limits(rideAlong: 0))
@@ -76,12 +82,13 @@ enum FlipScenario: String, CaseIterable, Sendable {
         return client.log
     }
 
-    /// Server A serves; server B has no room for anybody.
+    /// Server A serves; server B, if there is one, has no room for anybody.
     func makeNetwork() -> CoreNetwork {
         var policy = CoreNetwork.checkpoints(afterBytes: 1)
         policy.isEnabled = self == .checkpoint
         let terms = CoreNetwork.terms(adoptsBehind: self == .adoption, checkpoints: policy)
-        let network = CoreNetwork(servers: 1, terms: terms)
+        let network = CoreNetwork(servers: 1, terms: terms, cryptography: FlipRun.cryptography)
+        guard self == .refusal else { return network }
         var none = HandlerLimits()
         none.sessions = 0
         network.addServer(kinds: [terms], limits: none, ring: KeyRing(secret: CoreNetwork.rootSecret))
@@ -110,6 +117,9 @@ enum FlipScenario: String, CaseIterable, Sendable {
             client.send("e@+")
             client.read()
         case .adoption: client.send("x@")
+        case .begin:
+            client.send("e@+")
+            client.send("f@")
         default: client.send("e@+")
         }
         network.settle()

@@ -76,7 +76,8 @@ import Testing
         #expect(honest.problems.isEmpty && honest.client.failure == nil && honest.reopened?.failure == nil)
         #expect(!honest.frames.isEmpty)
         var failures = 0
-        for (occurrence, frame) in honest.frames.enumerated() {
+        let frames = Array(honest.frames.enumerated())
+        for (occurrence, frame) in flip.scenario.isEveryOccurrenceFlipped ? frames : frames.suffix(1) {
             for bit in 0..<frame.count * 8 where failures < 5 {
                 let target = FlipRun.Target(type: flip.type, occurrence: occurrence, bit: bit)
                 let run = FlipRun(flip.scenario, log, target, watching: flip.type)

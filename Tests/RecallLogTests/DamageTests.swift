@@ -176,10 +176,11 @@ import Testing
             return
         }
         var tally = (same: 0, salvaged: 0, refused: 0)
-        // Every byte of the last two pages, and a sample before.
-        let dense = image.main.count - 2 * 4096
+        // Every byte of the page that has the last message, and a sample elsewhere.
+        let record = try #require(image.main.firstRange(of: Fixture.content(Fixture.last)))
+        let page = record.lowerBound / 4096
         for length in 1..<image.main.count where length % Self.parts == part {
-            guard length > dense || length % 509 == 1 || length % 4096 == 0 else { continue }
+            guard length / 4096 == page || length % 509 == 1 || length % 4096 == 0 else { continue }
             var cut = image
             cut.main = Array(image.main[..<length])
             switch try await Self.open(cut, in: directory, "cut at \(length)") {
