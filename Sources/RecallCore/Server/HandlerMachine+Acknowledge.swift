@@ -10,7 +10,7 @@ extension HandlerMachine {
             guard slot.phase == .live, slot.route != nil else { continue }
             acknowledge(slot, host)
             writeReplies(slot)
-            if canEncode(slot), slot.sent == slot.window.head.number, mayWrite(slot),
+            if canEncode(slot), slot.sent == slot.window.head.number, isRead(slot),
                 slot.debt.isDue(kinds[slot.kind].checkpoints)
             {
                 if !sendCheckpoint(slot, adopting: false, host) { slot.debt.postpone() }
@@ -25,6 +25,12 @@ extension HandlerMachine {
         case .nothing, .confirmation, .outcome: true
         case .application, .adoption: false
         }
+    }
+
+    /// True if the slot's client takes what is written to it. Replies of this turn do not count: under a steady load of
+    /// them no checkpoint would ever be offered.
+    private func isRead(_ slot: SessionSlot) -> Bool {
+        slot.route.flatMap { connections[$0.connection] }?.isWritable == true
     }
 
     private mutating func acknowledge(_ slot: SessionSlot, _ host: some SessionHost) {

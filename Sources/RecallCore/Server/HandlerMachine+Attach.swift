@@ -119,7 +119,10 @@ extension HandlerMachine {
     private mutating func decide(_ slot: SessionSlot, _ claim: AttachClaim, _ now: Instant, _ host: some SessionHost) {
         // A recall under way moves to the connection that attached last; it begins anew, since the claim may differ.
         // What its copy had confirmed is remembered before the claim is judged.
-        if slot.phase != .live { bury(slot, host) }
+        if slot.phase != .live {
+            slot.recall = nil
+            bury(slot, host)
+        }
         if let tombstone = slot.tombstone, claim.acknowledged.number < tombstone.number {
             return refuse(
                 slot, .clientBehind, "the log ends before update \(tombstone.number), which it had confirmed", host)

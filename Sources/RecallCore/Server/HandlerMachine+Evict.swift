@@ -69,8 +69,8 @@ extension HandlerMachine {
         slot.route.flatMap { connections[$0.connection]?.lastPart }
     }
 
-    /// More bytes of a frame of history that is not whole yet. A slow link needs long for one; so much of it counts as
-    /// progress that a client cannot hold a recall's place by a byte now and then.
+    /// More bytes of a frame of history that is not whole yet: a slow link needs long for one. 64 KiB of it count as
+    /// progress, and not less, or a byte now and then would hold a recall's place.
     package mutating func partArrived(_ id: ConnectionID, byteCount: Int, now: Instant) {
         guard let connection = connections[id] else { return }
         connection.partBytes += byteCount
@@ -128,6 +128,13 @@ extension HandlerMachine {
     func estimate(_ slot: SessionSlot) -> Int {
         Self.slotBytes + slot.debt.checkpointBytes + slot.debt.bytes + slot.window.bytes + slot.queue.bytes
             + (slot.recall?.heldBytes ?? 0)
+    }
+
+    /// The sum of what all sessions cost, counted anew; `memoryInUse` must not differ.
+    package var recountedMemory: Int {
+        var bytes = 0
+        for case let slot? in slots { bytes += estimate(slot) }
+        return bytes
     }
 
     mutating func account(_ slot: SessionSlot) {

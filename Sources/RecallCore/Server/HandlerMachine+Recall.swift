@@ -19,9 +19,9 @@ extension HandlerMachine {
     mutating func beginRecall(
         _ slot: SessionSlot, _ claim: AttachClaim, isGap: Bool, _ now: Instant, _ host: some SessionHost
     ) {
-        if !isGap { bury(slot, host) }
         slot.recall = RecallProgress(
             claim: claim, startedAt: now, lastProgress: now, id: .unasked, isGap: isGap)
+        if !isGap { bury(slot, host) }
         slot.phase = .waiting
         if claim.receipt == nil, claim.checkpoint == nil, !isGap {
             startFresh(slot, host)
@@ -85,6 +85,7 @@ extension HandlerMachine {
         slot.recall?.stage = .asked
         slot.recall?.reader = nil
         slot.recall?.chunks.removeAll()
+        account(slot)
         write(to: slot) {
             $0.frame(RecallRequest(stream: $1, recall: id, credit: WireLimits.historyCredit, origin: origin))
         }
@@ -92,17 +93,20 @@ extension HandlerMachine {
 
     /// Ends a recall that nobody waits for. The slot goes with it, unless a tombstone has to be remembered.
     mutating func abandonRecall(_ slot: SessionSlot, _ host: some SessionHost) {
+        slot.recall = nil
         bury(slot, host)
         admission.finish(slot.id)
-        slot.recall = nil
         slot.phase = .waiting
         if slot.tombstone == nil { remove(slot, host) }
     }
 
     // MARK: The history arrives
 
-    mutating func historyStarted(_ slot: SessionSlot, _ frame: HistoryStart, _ host: some SessionHost) {
+    mutating func historyStarted(
+        _ slot: SessionSlot, _ frame: HistoryStart, _ now: Instant, _ host: some SessionHost
+    ) {
         guard let recall = slot.recall, slot.phase == .recalling, recall.id == frame.recall else { return }
+        slot.recall?.lastProgress = now
         guard case .asked = recall.stage else {
             return refuse(slot, .unexpectedFrame, "a history that had begun begins again", host)
         }
@@ -137,9 +141,10 @@ extension HandlerMachine {
     }
 
     mutating func segmentArrived(
-        _ slot: SessionSlot, _ frame: HistorySegment, _ raw: RawSpan, _ host: some SessionHost
+        _ slot: SessionSlot, _ frame: HistorySegment, _ raw: RawSpan, _ now: Instant, _ host: some SessionHost
     ) {
         guard slot.phase == .recalling, slot.recall?.id == frame.recall else { return }
+        slot.recall?.lastProgress = now
         let limit = Int(clamping: slot.recall?.claim.checkpoint?.byteCount ?? 0)
         guard case .checkpoint(var assembly)? = slot.recall?.stage, assembly.next == frame.index else {
             return refuse(slot, .unexpectedFrame, "a checkpoint's segment out of order", host)
@@ -156,7 +161,7 @@ extension HandlerMachine {
         assembly.next += 1
         guard assembly.next == assembly.header.segmentCount else {
             slot.recall?.stage = .checkpoint(assembly)
-            return
+            return account(slot)
         }
         if let tombstone = slot.tombstone, tombstone.number == assembly.header.position.number,
             tombstone != assembly.header.position
@@ -188,6 +193,7 @@ extension HandlerMachine {
         _ slot: SessionSlot, _ frame: HistoryChunk, _ raw: RawSpan, _ now: Instant, _ host: some SessionHost
     ) {
         guard let recall = slot.recall, slot.phase == .recalling, recall.id == frame.recall else { return }
+        slot.recall?.lastProgress = now
         guard recall.chunks.count < Int(WireLimits.historyCredit), var reader = recall.reader else {
             return refuse(slot, .windowExceeded, "a history chunk without credit or before the history's start", host)
         }

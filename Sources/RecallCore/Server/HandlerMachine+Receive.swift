@@ -37,20 +37,15 @@ extension HandlerMachine {
         case .attach: attach(connection, try Attach(reading: &reader), now: now, host)
         case .historyStart:
             let frame = try HistoryStart(reading: &reader)
-            if let slot = heard(connection, frame.stream, now, host) {
-                slot.recall?.lastProgress = now
-                historyStarted(slot, frame, host)
-            }
+            if let slot = heard(connection, frame.stream, now, host) { historyStarted(slot, frame, now, host) }
         case .historySegment:
             let frame = try HistorySegment(reading: &reader)
             if let slot = heard(connection, frame.stream, now, host) {
-                slot.recall?.lastProgress = now
-                segmentArrived(slot, frame, reader.rest, host)
+                segmentArrived(slot, frame, reader.rest, now, host)
             }
         case .historyChunk:
             let frame = try HistoryChunk(reading: &reader)
             if let slot = heard(connection, frame.stream, now, host) {
-                slot.recall?.lastProgress = now
                 chunkArrived(slot, frame, reader.rest, now, host)
             }
         case .kept:

@@ -146,8 +146,8 @@ package final class CoreChecker {
     /// 9: a confirmed position never changes on a server that saw it confirmed. Call it after every step.
     package func lookAtServers() {
         for server in network.servers {
-            if server.memoryInUse < 0 || (server.sessionCount == 0) != (server.memoryInUse == 0) {
-                violate(14, "\(server.name) counts \(server.memoryInUse) bytes for \(server.sessionCount) sessions")
+            if server.memoryInUse != server.recountedMemory {
+                violate(14, "\(server.name) counts \(server.memoryInUse) bytes and has \(server.recountedMemory)")
             }
             for client in network.clients {
                 guard let session = client.session else { continue }

@@ -42,6 +42,7 @@ package final class CoreServer {
     /// Recalls that this life of the server began.
     package var recallsStarted: Int { host.events.count { if case .recallStarted = $0 { true } else { false } } }
     package var memoryInUse: Int { machine.memoryInUse }
+    package var recountedMemory: Int { machine.recountedMemory }
     package var hasWork: Bool { machine.hasWork }
     package func status(of session: SessionID) -> SessionStatus? { machine.status(of: session) }
 
