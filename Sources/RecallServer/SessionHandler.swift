@@ -26,12 +26,17 @@ public struct HandlerConfiguration: Sendable {
     public var poisonFile: String?
     /// Deaths after which the update that caused them is given up and recorded as refused.
     public var poisonDeaths = 3
-    /// `update`, `validate` or `reply` code that runs longer ends the process with SIGABRT: it holds the loop that all
-    /// sessions share, so nothing less frees them. With a poison file the death is laid to it. Nil: never. For a
-    /// process that is started again when it dies; effects are bounded by `detection` instead.
+    /// `update`, `validate`, `reply` or coding of a state that runs longer ends the process with SIGABRT: it holds the
+    /// loop that all sessions share, so nothing less frees them. With a poison file the death of a message is laid to
+    /// it. Nil: never. For a process that is started again when it dies; effects are bounded by `detection` instead.
     public var hangLimit: Duration?
     /// What `context.now` and receipts take the time from; nil: the wall clock.
     package var clock: (@Sendable () -> WallTime)?
+
+    /// Throws `misconfigured` if the poison file cannot be used.
+    package func checkPoisonFile() throws(RecallError) {
+        if let poisonFile { _ = try PoisonMarks(path: poisonFile, deaths: poisonDeaths) }
+    }
     package var surroundings = Surroundings()
     /// Called on the handler's loop; may not call the handler.
     package var onMoment: (@Sendable (HandlerMoment) -> Void)?

@@ -32,6 +32,9 @@ import Testing
             func perform(on mortal: State, in context: EffectContext<Mortal>) async throws -> Int { 0 }
             func update(_ mortal: inout State, outcome: Int) {}
         }
+        struct DieAsked: RequestMessage {
+            func reply(from mortal: State) -> Int { 0 }
+        }
         struct Hang: UpdateMessage { func update(_ mortal: inout State) {} }
         struct DieLate: EffectMessage {
             func perform(on mortal: State, in context: EffectContext<Mortal>) async throws -> Int { 0 }
@@ -41,7 +44,7 @@ import Testing
             "mortal",
             [
                 1: Add.self, 2: Die.self, 3: Wait.self, 4: DieOutside.self, 5: DieBack.self, 6: Hang.self,
-                7: DieLate.self,
+                7: DieLate.self, 8: DieAsked.self,
             ])
     }
 
@@ -142,6 +145,52 @@ import Testing
         #expect(child.deaths == 3)
         #expect(try await client.send(Mortal.Add(amount: 1)) == 1)
         await client.close()
+    }
+
+    /// A request that kills is sent again by its client, and was laid to the effects that were out.
+    @Test(.timeLimit(.minutes(1))) func requestThatKillsTheProcess() async throws {
+        let scratch = try Scratch()
+        let child = try Child(poison: scratch.file("poison"))
+        try child.start()
+        defer { child.end() }
+        let connector = SessionConnector(to: .tcp("127.0.0.1", child.port), configuration: .quick, logger: .silent)
+        let (client, innocent) = (
+            try await connector.open(Mortal.self, log: .memory), try await connector.open(Mortal.self, log: .memory)
+        )
+        #expect(try await client.send(Mortal.Add(amount: 1)) == 1)
+        let waiting = Task { try await innocent.send(Mortal.Wait()) }
+        try await eventually("it is in the log") { await innocent.head == SequenceNumber(1) }
+        #expect(await code { _ = try await client.send(Mortal.DieAsked()) } == .poisonedMessage)
+        #expect(child.deaths == 3)
+        #expect(try await waiting.value == 1)
+        #expect(try await client.send(Mortal.Add(amount: 1)) == 2)
+        #expect(child.deaths == 3)
+        await client.close()
+        await innocent.close()
+    }
+
+    /// A server that ends in order while an effect is out counts no death, and lets its poison file go.
+    @Test(.timeLimit(.minutes(1))) func anOrderlyEndIsNoDeath() async throws {
+        let scratch = try Scratch()
+        let outside = Outside("A") { _ in try await Task.sleep(for: .seconds(100)) }
+        var configuration = HandlerConfiguration()
+        configuration.poisonFile = scratch.file("poison")
+        configuration.poisonDeaths = 1
+        let server = try await TestServer(Journal(outside), configuration: configuration)
+        let log = MemoryLog()
+        let first = try await SessionClient<Journal>.open(
+            at: server.endpoint, log: log, configuration: .quick, logger: .silent)
+        let sending = Task { try await first.send(Journal.Pay("a")) }
+        try await eventually("the effect is out") { outside.calls.count == 1 }
+        await first.close()
+        _ = await sending.result
+        try await server.restart()
+        // One death would be enough to give it up.
+        let second = try await SessionClient<Journal>.open(
+            at: server.endpoint, log: log, configuration: .quick, logger: .silent)
+        try await eventually("the effect is out again") { outside.calls.count == 2 }
+        await second.close()
+        await server.stop()
     }
 
     /// An effect that outlives its session's copy, which a deadline deleted, is still the one to blame.

@@ -42,6 +42,9 @@ struct Mortal: Session {
         func perform(on mortal: State, in context: EffectContext<Mortal>) async throws -> Int { 1 }
         func update(_ mortal: inout State, outcome: Int) { fatalError("as asked") }
     }
+    struct DieAsked: RequestMessage {
+        func reply(from mortal: State) -> Int { fatalError("as asked") }
+    }
     /// Holds the loop for ever.
     struct Hang: UpdateMessage {
         func update(_ mortal: inout State) {
@@ -61,6 +64,7 @@ struct Mortal: Session {
         "mortal",
         [
             1: Add.self, 2: Die.self, 3: Wait.self, 4: DieOutside.self, 5: DieBack.self, 6: Hang.self, 7: DieLate.self,
+            8: DieAsked.self,
         ])
 }
 

@@ -57,6 +57,7 @@ final class HandlerLoop {
         timer = nil
         // In order, so that the same events give the same run whatever the process's hash seed.
         for (_, peer) in accepted.values.sorted(by: { $0.order < $1.order }) { peer.close() }
+        host.stop()
         handler.run.withLock { $0 = nil }
         reference = nil
     }

@@ -13,7 +13,7 @@ internal import Synchronization
 /// Ends the process when the user's synchronous code does not end.
 ///
 /// Such code holds the loop that everything runs on, so that no failure detector gets a turn and nothing but the
-/// process's death frees the other sessions. The poison file lays the death to the update that was being applied.
+/// process's death frees the other sessions. The poison file lays the death to the message that was being dealt with.
 final class HangWatch {
     /// Looks before a run counts as hung. Looks and not time, so that a process that was stopped for a while is not
     /// taken for hung when it goes on.

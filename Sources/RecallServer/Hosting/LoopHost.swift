@@ -23,6 +23,7 @@ final class LoopHost: SessionHost {
     private let environment: ContextEnvironment
     private let logger: Logger
     private let marks: PoisonMarks
+    private let cryptography: Cryptography
     private let hangs: HangWatch?
     private var gate = EffectGate()
     private var instances: [Instance?] = []
@@ -52,15 +53,22 @@ final class LoopHost: SessionHost {
         environment = ContextEnvironment(cryptography: handler.cryptography, clock: clock)
         (self.eventLoop, self.logger) = (eventLoop, logger)
         (surroundings, onMoment) = (handler.configuration.surroundings, handler.configuration.onMoment)
+        cryptography = handler.cryptography
         hangs = handler.configuration.hangLimit.map { HangWatch(limit: $0, logger: logger) }
         marks = try PoisonMarks(path: handler.configuration.poisonFile, deaths: handler.configuration.poisonDeaths)
         for suspect in marks.suspects {
             logger.warning(
-                "the process died while an update was being applied",
+                "the process died while a message was being dealt with",
                 metadata: [
                     "session": "\(suspect.session)", "update": "\(suspect.number)", "deaths": "\(suspect.deaths)",
                 ])
         }
+    }
+
+    /// Nothing is hosted any more: effects that are out are told, and no death is laid to them.
+    func stop() {
+        for instance in instances { instance?.hosted.abandonEffect() }
+        marks.end()
     }
 
     // MARK: Instances
@@ -78,6 +86,7 @@ final class LoopHost: SessionHost {
         // An effect that is out is told that nobody waits for it, and others need not wait for it either. Its mark
         // stays until it has really ended: a death before that may be its doing.
         instances[slot.index]?.hosted.abandonEffect()
+        if let copy = instances[slot.index]?.incarnation { marks.effectOutlives(copy) }
         instances[slot.index] = nil
         gate.returned(slot)
         startEffects()
@@ -85,6 +94,8 @@ final class LoopHost: SessionHost {
 
     func restore(_ slot: SlotID, state: [UInt8]) -> Bool {
         guard let hosted = instances[slot.index]?.hosted else { return false }
+        hangs?.begin()
+        defer { hangs?.end() }
         do {
             try hosted.restoreState(state.span.bytes)
         } catch {
@@ -97,6 +108,8 @@ final class LoopHost: SessionHost {
 
     func encode(_ slot: SlotID) -> [UInt8]? {
         guard let hosted = instances[slot.index]?.hosted else { return nil }
+        hangs?.begin()
+        defer { hangs?.end() }
         var writer = ByteWriter()
         do {
             try hosted.encodeState(into: &writer)
@@ -182,10 +195,18 @@ final class LoopHost: SessionHost {
     }
 
     func request(_ slot: SlotID, content: RawSpan, reply: inout ByteWriter) -> RequestVerdict {
-        guard let hosted = instances[slot.index]?.hosted else { return .failed(.inconsistent, []) }
-        hangs?.begin()
-        defer { hangs?.end() }
-        switch hosted.request(content: content, reply: &reply) {
+        guard let instance = instances[slot.index] else { return .failed(.inconsistent, []) }
+        // Its client sends a request again when the server has died of it; so it is given up like an update.
+        let name = marks.areKept ? cryptography.sha256(content, RawSpan()) : Digest()
+        guard !marks.isPoisoned(instance.session, .zero, name) else {
+            return .failed(.poisonedMessage, Array("the request killed the server several times".utf8))
+        }
+        begin(instance.session, .zero, name)
+        defer {
+            end()
+            marks.survived(instance.session, .zero, name)
+        }
+        switch instance.hosted.request(content: content, reply: &reply) {
         case .replied: return .replied
         case .refused: return .refused
         case .failed(let code, let text): return .failed(code, Array(text.utf8))

@@ -10,10 +10,12 @@ internal import RecallCore
 #endif
 
 /// Remembers, in memory that outlives the process, which updates are being applied; and counts the deaths they caused.
+/// Requests too: their number is 0, and the digest of their content is their seal.
 ///
 /// A small file, mapped shared: a store into it survives a crash of the process without any system call. Layout: a
 /// header of 64 bytes, which begins with a name and a version of the layout; then 64-byte records, the first 256 for
-/// updates under way, the others for suspects. Record: state (1: under way, 2: suspect), deaths, two bytes free, then 4
+/// updates under way, the others for suspects. Record: state (1: under way, 2: suspect, 3: an
+/// effect under way whose copy is gone), deaths, two bytes free, then 4
 /// bytes free, number 8, session 16, seal 32; host byte order, since it never leaves it.
 final class PoisonMarks {
     struct Suspect: Hashable {
@@ -59,10 +61,16 @@ final class PoisonMarks {
         }
     }
 
+    /// An orderly end is no death, whatever is out; and another may use the file now.
+    func end() {
+        guard let file else { return }
+        for place in places.values { records[place * Self.recordBytes] = 0 }
+        places = [:]
+        flock(file, LOCK_UN)
+    }
+
     deinit {
         guard let file else { return records.deallocate() }
-        // An orderly end is no death, whatever was out.
-        for place in places.values { records[place * Self.recordBytes] = 0 }
         munmap(records.baseAddress?.advanced(by: -Self.headerBytes), Self.fileBytes)
         close(file)
     }
@@ -78,7 +86,7 @@ final class PoisonMarks {
         }
         do throws(RecallError) {
             try claim(file, path)
-            guard ftruncate(file, off_t(fileBytes)) == 0,
+            guard Self.reserve(file),
                 let base = mmap(nil, fileBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), base != MAP_FAILED
             else { throw failure(path) }
             return (file, UnsafeMutableRawBufferPointer(start: base + headerBytes, count: recordsBytes))
@@ -108,10 +116,20 @@ final class PoisonMarks {
                 .misconfigured, "\(path) is not a poison file: name one that does not exist, and it is made")
         }
         guard found == header else {
-            throw RecallError(
-                .misconfigured,
-                "\(path) is a poison file of version \(found[magic.count]), not \(version): remove it, or name another")
+            let what = found[magic.count] == version ? "damaged" : "of version \(found[magic.count]), not \(version)"
+            throw RecallError(.misconfigured, "\(path) is a poison file \(what): remove it, or name another")
         }
+    }
+
+    /// Gives the file its size and its room on the disk: a store into a page that the disk has no room for would trap.
+    private static func reserve(_ file: CInt) -> Bool {
+        #if canImport(Darwin)
+            return ftruncate(file, off_t(fileBytes)) == 0
+        #else
+            let code = posix_fallocate(file, 0, off_t(fileBytes))
+            if code != 0 { errno = code }
+            return code == 0
+        #endif
     }
 
     private static func failure(_ path: String) -> RecallError {
@@ -119,16 +137,20 @@ final class PoisonMarks {
     }
 
     /// What an earlier process left: what was under way when it died is a suspect now. An update that was being applied
-    /// is the likely cause, as that takes microseconds; without one it is the effects that were out. Who is suspected
-    /// wrongly gains no more deaths by going out alone, and it takes several before an update is given up.
+    /// is the likely cause, as that takes microseconds; without one it is the effects that were out, and first of all
+    /// those that a deadline had given up, since others went out beside them. Who is suspected wrongly gains no more
+    /// deaths by going out alone, and it takes several before an update is given up.
     private func adopt() {
         var found: [Suspect] = []
-        let wasApplying = read(0)?.state == 1
-        for index in 0..<(Self.runs + Self.suspectPlaces) {
+        let wasApplying = read(0) != nil
+        let hadOutlived = (1..<Self.runs).contains { read($0)?.state == 3 }
+        // The old ones first, since the last are kept.
+        let order = Array(Self.runs..<(Self.runs + Self.suspectPlaces)) + Array(0..<Self.runs)
+        for index in order {
             guard let (state, suspect) = read(index) else { continue }
-            if wasApplying, index > 0, state == 1 { continue }
+            if index > 0, index < Self.runs, wasApplying || (hadOutlived && state != 3) { continue }
             // One death, however many runs of the same update were out: a mark says how many there were before it.
-            let deaths = state == 1 ? suspect.deaths + 1 : suspect.deaths
+            let deaths = state == 2 ? suspect.deaths : suspect.deaths + 1
             if let place = found.firstIndex(where: {
                 $0.session == suspect.session && $0.number == suspect.number && $0.seal == suspect.seal
             }) {
@@ -145,7 +167,7 @@ final class PoisonMarks {
     private func read(_ index: Int) -> (state: UInt8, Suspect)? {
         let offset = index * Self.recordBytes
         let state = records[offset]
-        guard state == 1 || state == 2 else { return nil }
+        guard (1...3).contains(state) else { return nil }
         let base = UnsafeRawBufferPointer(records)
         // Sound: every field lies within the record, and any bits are valid for its type.
         let seal = Digest(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: base[(offset + 32)..<(offset + 64)])))
@@ -178,7 +200,9 @@ final class PoisonMarks {
     }
 
     private func remember(_ suspect: Suspect) {
-        if let place = suspects.firstIndex(where: { $0.session == suspect.session && $0.number == suspect.number }) {
+        if let place = suspects.firstIndex(where: {
+            $0.session == suspect.session && $0.number == suspect.number && $0.seal == suspect.seal
+        }) {
             suspects[place] = suspect
         } else {
             if suspects.count == Self.suspectPlaces { suspects.removeFirst() }
@@ -214,6 +238,12 @@ final class PoisonMarks {
         write(place, state: 1, session, number, seal, deaths: deaths(of: session, number, seal))
     }
 
+    /// The copy is gone, and its effect goes on.
+    func effectOutlives(_ copy: Incarnation) {
+        guard file != nil, let place = places[copy] else { return }
+        records[place * Self.recordBytes] = 3
+    }
+
     func effectEnded(_ copy: Incarnation) {
         guard file != nil, let place = places.removeValue(forKey: copy) else { return }
         records[place * Self.recordBytes] = 0
@@ -232,6 +262,9 @@ final class PoisonMarks {
     func isSuspect(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) -> Bool {
         deaths(of: session, number, seal) > 0
     }
+
+    /// True if deaths of the process are seen.
+    var areKept: Bool { file != nil }
 
     /// True if it has caused as many deaths as are put up with.
     func isPoisoned(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) -> Bool {

@@ -18,7 +18,7 @@ final class PeerChannelHandler: ChannelDuplexHandler, PeerTransport {
     private var peer: (any HandlerPeer)?
     private var isReadDue = false
     /// Bytes that may still come once closing has begun; nil before.
-    private var lingering: Int?
+    private var bytesToLinger: Int?
 
     private static let lingerBytes = 8 << 20
     private static let lingerTime = TimeAmount.seconds(2)
@@ -35,9 +35,9 @@ final class PeerChannelHandler: ChannelDuplexHandler, PeerTransport {
     // MARK: Reading
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard let left = lingering else { return peer?.received(unwrapInboundIn(data)) ?? () }
-        lingering = left - unwrapInboundIn(data).readableBytes
-        if left <= 0 { context.close(promise: nil) }
+        guard let left = bytesToLinger else { return peer?.received(unwrapInboundIn(data)) ?? () }
+        bytesToLinger = left - unwrapInboundIn(data).readableBytes
+        if bytesToLinger ?? 0 <= 0 { context.close(promise: nil) }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -46,7 +46,7 @@ final class PeerChannelHandler: ChannelDuplexHandler, PeerTransport {
     }
 
     func read(context: ChannelHandlerContext) {
-        if lingering != nil || (context.channel.isWritable && peer?.isHeld != true) {
+        if bytesToLinger != nil || (context.channel.isWritable && peer?.isHeld != true) {
             isReadDue = false
             context.read()
         } else {
@@ -78,8 +78,8 @@ final class PeerChannelHandler: ChannelDuplexHandler, PeerTransport {
     func resumeReading() { if isReadDue { channel?.read() } }
 
     func close() {
-        guard let channel, lingering == nil else { return }
-        lingering = Self.lingerBytes
+        guard let channel, bytesToLinger == nil else { return }
+        bytesToLinger = Self.lingerBytes
         peer = nil
         guard channel.isActive else { return channel.close(promise: nil) }
         channel.close(mode: .output, promise: nil)
