@@ -196,6 +196,8 @@ public final class SessionClient<S: Session>: Sendable {
     }
 
     /// Why the session has ended for this client; nil while it has not.
+    /// The last update that the log holds, acknowledged or not.
+    package var persisted: SequenceNumber { get async { await on { $0.persisted } } }
     package var failure: RecallError? { get async { await on { $0.failure } } }
 
     /// The session's name. Nil only after `close` on a client that never had one.

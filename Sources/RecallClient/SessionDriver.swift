@@ -71,15 +71,15 @@ final class SessionDriver: LinkUser {
 
     /// Before the first answer can come.
     private func followRecovered() -> RecoveredUpdates {
-        let (answers, continuation) = AsyncStream.makeStream(of: CallResult.self)
-        var numbers: [SequenceNumber] = []
+        var updates: [(number: SequenceNumber, answer: AsyncStream<CallResult>)] = []
         machine?.followRecovered { number in
+            let (answer, continuation) = AsyncStream.makeStream(of: CallResult.self)
             lastCall &+= 1
             waiters[CallID(lastCall)] = .recovered(continuation)
-            numbers.append(number)
+            updates.append((number, answer))
             return CallID(lastCall)
         }
-        return RecoveredUpdates(numbers: numbers, answers: answers)
+        return RecoveredUpdates(updates: updates)
     }
 
     private func start(_ recovered: RecoveredLog) {
@@ -159,6 +159,7 @@ final class SessionDriver: LinkUser {
 
     var head: SequenceNumber { machine?.head ?? .zero }
     var acknowledged: SequenceNumber { machine?.acknowledged ?? .zero }
+    var persisted: SequenceNumber { machine?.persisted ?? .zero }
     var session: SessionID? { machine?.header.session }
     /// Why the session has ended for this client.
     var failure: RecallError? { machine?.failure.map { RecallError($0.code, $0.text) } }

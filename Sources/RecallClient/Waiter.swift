@@ -11,17 +11,17 @@ enum Waiter: Sendable {
         switch self {
         case .one(let continuation): continuation.resume(with: result)
         case .many(let batch, let index): batch.resume(index, result)
-        case .recovered(let answers): if case .success(let answer) = result { answers.yield(answer) }
+        case .recovered(let answer):
+            if case .success(let result) = result { answer.yield(result) }
+            answer.finish()
         }
     }
 }
 
 /// The updates that a log held without an answer when it was opened, and what became of them.
 package struct RecoveredUpdates: Sendable {
-    /// In ascending order.
-    package let numbers: [SequenceNumber]
-    /// One for each number, in the same order.
-    package let answers: AsyncStream<CallResult>
+    /// In ascending order; each stream gives one result, or ends without one.
+    package let updates: [(number: SequenceNumber, answer: AsyncStream<CallResult>)]
 }
 
 /// Collects the results of messages that were sent together.

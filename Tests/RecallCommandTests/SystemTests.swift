@@ -165,24 +165,6 @@ final class TemporaryFolder {
         #expect(try await waiting.isEmpty)
         #expect(try await reader.next().isEmpty)
     }
-
-    @Test func queueKeepsOrder() {
-        var queue = Queue<Int>()
-        var (next, taken) = (0, 0)
-        for turn in 0..<10_000 {
-            queue.append(next)
-            next += 1
-            if turn % 3 != 0 {
-                #expect(queue.popFirst() == taken)
-                taken += 1
-            }
-        }
-        while let element = queue.popFirst() {
-            #expect(element == taken)
-            taken += 1
-        }
-        #expect(taken == next && queue.isEmpty)
-    }
 }
 
 @Suite struct ChildProcessTests {

@@ -40,9 +40,9 @@ struct LineSender<K: ToolKind> {
     private var number: UInt64
     /// Updates of the input that the log holds already.
     private var toPass: UInt64
-    private var pending = Queue<Pending>()
-    /// The line that is being read, until it is handed over.
-    private var line: Int?
+    private var pending = Fifo<Pending>()
+    /// The last line that was handed over, or was none.
+    private var lastLine = 0
     private var tally = SendTally()
 
     init(_ client: SessionClient<K>, head: UInt64, window: Int, resume: Bool, patience: Duration?) {
@@ -50,8 +50,8 @@ struct LineSender<K: ToolKind> {
         number = head
         toPass = resume ? head : 0
         guard let recovered = client.recovered else { return }
-        for number in recovered.numbers {
-            pending.append(Pending(number: number.rawValue, source: .log(recovered.answers)))
+        for (number, answer) in recovered.updates {
+            pending.append(Pending(number: number.rawValue, source: .log(answer)))
         }
     }
 
@@ -75,7 +75,6 @@ struct LineSender<K: ToolKind> {
     }
 
     private mutating func send(_ input: InputLine) async throws {
-        line = input.number
         if let content = content(of: input) {
             if toPass > 0 {
                 toPass -= 1
@@ -87,7 +86,7 @@ struct LineSender<K: ToolKind> {
                     Pending(number: number, source: .input(line: input.number, client.submit(content))))
             }
         }
-        line = nil
+        lastLine = input.number
     }
 
     /// The update of a line, encoded; nil, and a word on standard error, if it is none.
@@ -113,25 +112,31 @@ struct LineSender<K: ToolKind> {
     private mutating func answerOne() async throws {
         guard let first = pending.first else { return }
         let result = try await waiting { try await first.result() }
-        guard let result else { throw RecallError(.closed, "the client was closed") }
-        switch result {
-        case .reply(let bytes):
-            tally.applied += 1
-            try answer(first, "reply", K.describe(try K.kind.reply(to: K.Change.self, from: bytes.span.bytes)))
-        case .rejected(let bytes):
-            tally.rejected += 1
-            let rejection = try K.kind.rejection(of: K.Change.self, from: bytes.span.bytes)
-            try answer(first, "rejected", .string(JSONText("\(rejection)")))
-        case .failed(let code, let text):
-            // Everybody who waits is told of a session's end; that says nothing about the single update.
-            if let failure = await client.failure, failure.code == code, failure.message == text { throw failure }
-            tally.failed += 1
-            try answer(first, "failed", .string(JSONText("\(code): \(text)")))
+        // Everybody who waits is told of a session's end; that says nothing about the single update.
+        if case .failed(let code, let text)? = result, let failure = await client.failure,
+            failure.code == code, failure.message == text
+        {
+            throw failure
         }
+        guard let result else { throw RecallError(.closed, "the client was closed") }
+        _ = pending.popFirst()
+        try answer(first, result)
     }
 
-    private mutating func answer(_ update: Pending, _ name: JSONText, _ value: JSONValue) throws {
-        _ = pending.popFirst()
+    private mutating func answer(_ update: Pending, _ result: CallResult) throws {
+        let (name, value): (JSONText, JSONValue)
+        switch result {
+        case .reply(let bytes):
+            (name, value) = ("reply", K.describe(try K.kind.reply(to: K.Change.self, from: bytes.span.bytes)))
+            tally.applied += 1
+        case .rejected(let bytes):
+            let rejection = try K.kind.rejection(of: K.Change.self, from: bytes.span.bytes)
+            (name, value) = ("rejected", .string(JSONText("\(rejection)")))
+            tally.rejected += 1
+        case .failed(let code, let text):
+            (name, value) = (code == .outcomeUnknown ? "unknown" : "failed", .string(JSONText("\(code): \(text)")))
+            if code == .outcomeUnknown { tally.unknown += 1 } else { tally.failed += 1 }
+        }
         try Output.line(.object(["number": .number(JSONNumber(update.number)), name: value]))
     }
 
@@ -153,26 +158,31 @@ struct LineSender<K: ToolKind> {
     /// Nothing more is waited for: an update without an answer is in the log, where the next run finds it, or was never
     /// taken on.
     private mutating func giveUp(_ error: any Error) async {
-        // What is not in the log by now is not to get there any more.
-        var unanswered: [Pending] = []
-        while let next = pending.popFirst() {
-            if case .input(_, let call) = next.source { call.cancel() }
-            unanswered.append(next)
-        }
         // Where the output is gone nothing can be said any more.
         guard error is RecallError else { return }
-        let head = await client.head.rawValue
-        for update in unanswered {
-            if update.number <= head {
+        // What is on its way into the log gets there first, answers among it.
+        await client.close()
+        let (persisted, failure) = (await client.persisted.rawValue, await client.failure)
+        while let update = pending.popFirst() {
+            let result = try? await update.result()
+            if let result, !Self.isEnding(result, failure) {
+                try? answer(update, result)
+            } else if update.number <= persisted {
                 tally.unknown += 1
                 try? Output.line([
                     "number": .number(JSONNumber(update.number)), "unknown": .string(JSONText("\(error)")),
                 ])
-            } else if case .input(let first, _) = update.source {
-                line = min(line ?? first, first)
+            } else if case .input(let line, _) = update.source {
+                lastLine = min(lastLine, line - 1)
             }
         }
-        if let line { Output.note("recall: the input from line \(line) on is not sent") }
+        Output.note("recall: the input after line \(lastLine) is not sent")
+    }
+
+    /// True for what everybody is told when a session ends.
+    private static func isEnding(_ result: CallResult, _ failure: RecallError?) -> Bool {
+        guard case .failed(let code, let text) = result else { return false }
+        return code == .closed || (failure?.code == code && failure?.message == text)
     }
 }
 
@@ -199,27 +209,4 @@ struct SendFailure: Error {
     var tally: SendTally
 
     init(_ reason: any Error, _ tally: SendTally) { (self.reason, self.tally) = (reason, tally) }
-}
-
-/// First in, first out; what was taken is let go in batches.
-struct Queue<Element> {
-    private var elements: [Element?] = []
-    private var start = 0
-
-    var count: Int { elements.count - start }
-    var isEmpty: Bool { count == 0 }
-    var first: Element? { start < elements.count ? elements[start] : nil }
-
-    mutating func append(_ element: Element) { elements.append(element) }
-
-    mutating func popFirst() -> Element? {
-        guard start < elements.count else { return nil }
-        defer { start += 1 }
-        let first = elements[start].take()
-        if start >= 1024, start * 2 > elements.count {
-            elements.removeFirst(start)
-            start = 0
-        }
-        return first
-    }
 }

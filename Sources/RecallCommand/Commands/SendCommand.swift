@@ -96,6 +96,7 @@ struct Send: AsyncParsableCommand {
             return tally.report(quiet: quiet)
         } catch let failure as SendFailure {
             await watch.end()
+            if let gone = failure.reason as? Output.ReaderGone { throw gone.exitCode }
             _ = failure.tally.report(quiet: quiet)
             let error = CommandError.advising(failure.reason, log: log)
             guard failure.tally.unknown > 0 else { throw error }

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Foundation
 internal import Logging
 internal import NIOCore
+internal import NIOPosix
 internal import NIOSSL
 internal import Recall
 internal import RecallServer
@@ -72,7 +73,7 @@ struct Serve: AsyncParsableCommand {
             return handler
         }
         let (keys, tls) = (try KeyArguments(keyFile), try tlsConfiguration())
-        if keys.areNew { try await rehearse(tls) }
+        if keys.areNew { try await rehearse() }
         let server = try server(try keys.ring(), tls)
         let announcer = Announcer(server: server, host: host)
         var services = [ServiceGroupConfiguration.ServiceConfiguration(service: server)]
@@ -97,17 +98,19 @@ struct Serve: AsyncParsableCommand {
             handler, listen: .tcp(host: host, port: port), tls: tls, logger: Logger(label: "recall"))
     }
 
-    /// Starts a server under a key that nobody keeps, and ends it: no key file is to be made for one that cannot start.
-    private func rehearse(_ tls: TLSConfiguration?) async throws {
-        let server = try server(KeyRing(secret: Digest(KeyFile.randomBytes()) ?? Digest()), tls)
-        let running = Task { try await server.run() }
+    /// Finds out whether the address can be had: no key file is to be made for a server that cannot start. Who connects
+    /// meanwhile is sent away, since nothing may be promised under a key that is not kept.
+    private func rehearse() async throws {
+        try limits.configuration.checkPoisonFile()
         do {
-            _ = try await server.port
+            let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                .childChannelInitializer { $0.close() }
+                .bind(host: host, port: port).get()
+            try await channel.close()
         } catch {
             throw explain(error)
         }
-        running.cancel()
-        try await running.value
     }
 
     private func explain(_ error: any Error) -> any Error {

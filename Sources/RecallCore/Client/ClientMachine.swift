@@ -86,7 +86,8 @@ package struct ClientMachine: ~Copyable {
     /// Messages after `front`, by number.
     var tail = Fifo<Pending>()
     var tailBytes = 0
-    var persisted: SequenceNumber
+    /// The last message that the log holds.
+    package internal(set) var persisted: SequenceNumber
     var sent: SequenceNumber
     /// Bytes of the messages after `front` that were sent on the present stream.
     var sentBytes = 0
