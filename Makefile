@@ -4,7 +4,7 @@ DEMO ?=
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release install test lint format wasm demo docs clean
+.PHONY: help setup build release install test lint format wasm demo docs model clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ demo: release ## type into many sessions while their server is killed again and 
 
 docs: setup ## build the documentation of the libraries
 	@Scripts/docs $(SWIFT_FLAGS)
+
+model: ## check the protocol's model with Spin: invariants, and that planted bugs are found
+	@Model/check
 
 clean: ## remove what was built
 	rm -rf .build .build-wasm .build-docs
