@@ -1,10 +1,11 @@
 # `make` lists the targets. SWIFT_FLAGS goes to every build, so that targets run one after the other share their work.
 SWIFT_FLAGS ?=
 DEMO ?=
+SIMULATE ?=
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release install test lint format wasm demo docs model clean
+.PHONY: help setup build release install test lint format wasm demo simulate bugs model docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +41,14 @@ wasm: setup ## compile the core as Embedded Swift for wasm32
 
 demo: release ## type into many sessions while their server is killed again and again; options: make demo DEMO="--kills 50"
 	@"$$(swift build --configuration release --product recall $(SWIFT_FLAGS) --show-bin-path)"/recall demo $(DEMO)
+
+simulate: release ## run everything in a simulated world full of faults; options: make simulate SIMULATE="--minutes 60"
+	@"$$(swift build --configuration release --product recall $(SWIFT_FLAGS) --show-bin-path)"/recall simulate $(SIMULATE)
+
+# A build of its own, in a folder of its own: no other one contains what is planted in it.
+bugs: setup ## plant bugs, one at a time, and see that the simulator finds each
+	RECALL_PLANTED_BUGS=1 swift build --configuration release --scratch-path .build-bugs --product recall $(SWIFT_FLAGS)
+	.build-bugs/release/recall simulate --bugs
 
 docs: setup ## build the documentation of the libraries
 	@Scripts/docs $(SWIFT_FLAGS)

@@ -53,7 +53,8 @@ let package = Package(
         .target(
             name: "RecallTesting",
             dependencies: [
-                "Recall", "RecallClient", "RecallCore", "RecallCrypto", "RecallServer",
+                "CSQLite", "Recall", "RecallClient", "RecallCore", "RecallCrypto", "RecallServer", "RecallSQLite",
+                .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -62,6 +63,7 @@ let package = Package(
             name: "RecallCommand",
             dependencies: [
                 "CZlib", "Recall", "RecallClient", "RecallCore", "RecallCrypto", "RecallSQLite", "RecallServer",
+                "RecallTesting",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -104,11 +106,20 @@ let package = Package(
                 "Recall", "RecallCore", "RecallServer", .product(name: "Logging", package: "swift-log"),
             ], path: "Tests/TestHost"),
         .testTarget(
+            name: "RecallSimulationTests", dependencies: ["recall", "Recall", "RecallClient", "RecallTesting"]),
+        .testTarget(
             name: "RecallCommandTests",
             dependencies: ["recall-counter", "RecallCommand", "Recall", "RecallClient", "RecallCore"]),
     ],
     swiftLanguageModes: [.v6]
 )
+
+// `make bugs` plants mistakes in a build of its own, to see that the simulator finds them.
+if Context.environment["RECALL_PLANTED_BUGS"] == "1" {
+    for target in package.targets where target.type != .system {
+        target.swiftSettings = (target.swiftSettings ?? []) + [.define("RECALL_PLANTED_BUGS")]
+    }
+}
 
 for target in package.targets where target.type != .system {
     target.swiftSettings =

@@ -35,7 +35,12 @@ public final class SQLiteLog: MessageLog {
 
         public var description: String { level == .disk ? "disk" : "process" }
 
-        var synchronous: String { level == .disk ? "FULL" : "NORMAL" }
+        var synchronous: String {
+            #if RECALL_PLANTED_BUGS
+                if PlantedBug.isActive(.syncForgotten) { return "OFF" }
+            #endif
+            return level == .disk ? "FULL" : "NORMAL"
+        }
     }
 
     private let store: Store

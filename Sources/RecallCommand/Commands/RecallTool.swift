@@ -15,9 +15,10 @@ public struct RecallTool: AsyncParsableCommand {
               recall send --kind text --log my.db  send updates, one JSON value a line
               recall request --log my.db           read what the session holds
               recall log show my.db                look into a log
+              recall simulate                      run all of it in a world full of faults
             """,
         version: "0.1.0",
-        subcommands: [Serve.self, Send.self, Request.self, LogCommand.self, Demo.self])
+        subcommands: [Serve.self, Send.self, Request.self, LogCommand.self, Demo.self, Simulate.self])
 
     public init() {}
 

@@ -46,6 +46,9 @@ package struct CheckpointHeader: Hashable, Sendable {
     private func associated(segment: UInt32) -> [UInt8] {
         var writer = ByteWriter(capacity: 133)
         writer.label(.checkpoint)
+        #if RECALL_PLANTED_BUGS
+            if PlantedBug.isActive(.checkpointNotBound) { return writer.bytes }
+        #endif
         write(to: &writer)
         writer.integer(segment)
         return writer.bytes

@@ -48,8 +48,13 @@ package struct SessionKeys: Sendable {
 
     /// Derives the rest from the root and the session's vector: HKDF(root, salt IV, label) each.
     package init(root: Digest, vector: Digest, _ cryptography: Cryptography) {
+        #if RECALL_PLANTED_BUGS
+            let salt = PlantedBug.isActive(.keysNotBound) ? Digest() : vector
+        #else
+            let salt = vector
+        #endif
         func derive(_ label: Label) -> Digest {
-            vector.withBytes { cryptography.hkdf(root, $0, Self.purpose(label).span.bytes) }
+            salt.withBytes { cryptography.hkdf(root, $0, Self.purpose(label).span.bytes) }
         }
         self.vector = vector
         receipt = derive(.receipt)

@@ -12,7 +12,12 @@ extension ClientMachine {
         offer = nil
         if frame.adoption == nil {
             // The offer follows the acknowledgement of its position on the stream, so it must be where this log now is.
-            guard frame.header.position == front, frame.header.kindVersion == header.kindVersion else { return }
+            #if RECALL_PLANTED_BUGS
+                let fits = frame.header.position == front || PlantedBug.isActive(.keepForeignCheckpoint)
+            #else
+                let fits = frame.header.position == front
+            #endif
+            guard fits, frame.header.kindVersion == header.kindVersion else { return }
             if let newest = newestCheckpoint, newest.number >= front.number { return repeatKept(newest) }
         } else {
             guard case .attaching = phase, frame.header.position.number > front.number else { return }
@@ -37,6 +42,11 @@ extension ClientMachine {
         // The acknowledgements that it stands on go into the log before it.
         stageAppend()
         isKeeping = true
+        #if RECALL_PLANTED_BUGS
+            if PlantedBug.isActive(.truncateTooFar) {
+                return operations.append(.keep(checkpoint, truncating: checkpoint.position.number))
+            }
+        #endif
         operations.append(.keep(checkpoint, truncating: newestCheckpoint?.number ?? .zero))
     }
 

@@ -5,7 +5,13 @@ extension ClientMachine {
     package mutating func attach(_ stream: StreamID, nonce: Digest) {
         guard wantsAttach else { return }
         phase = .attaching(stream)
+        #if RECALL_PLANTED_BUGS
+            let former = sent
+        #endif
         (sent, sentBytes) = (front.number, 0)
+        #if RECALL_PLANTED_BUGS
+            if PlantedBug.isActive(.tailNotResent) { sent = max(sent, former) }
+        #endif
         confirmationDue = false
         (history, offer) = (nil, nil)
         withdrawRequests()
@@ -65,6 +71,11 @@ extension ClientMachine {
     mutating func send() {
         guard let stream = phase.stream else { return }
         while sent < persisted, sendRun(stream) {}
+        #if RECALL_PLANTED_BUGS
+            if PlantedBug.isActive(.confirmBeforeLogging), case .live = phase, front.number > acknowledged {
+                output.frame(Confirm(stream: stream, position: front))
+            }
+        #endif
         if confirmationDue, case .live = phase, let logged {
             output.frame(Confirm(stream: stream, position: logged.position))
             confirmationDue = false
@@ -165,6 +176,9 @@ extension ClientMachine {
             let frame = try Gone(reading: &reader)
             if frame.stream == phase.stream {
                 endStream()
+                #if RECALL_PLANTED_BUGS
+                    if PlantedBug.isActive(.windowLostWhenGone) { while tail.popFirst() != nil {} }
+                #endif
                 countFruitless("the session is deleted again and again")
             }
         case .refusal:
@@ -212,7 +226,11 @@ extension ClientMachine {
             inputs = cryptography.inputs(determinants, number: number, after: inputs)
             items.append((number, determinants.array, reply.array))
         }
-        guard inputs == frame.inputs else { return misfit() }
+        #if RECALL_PLANTED_BUGS
+            guard inputs == frame.inputs || PlantedBug.isActive(.determinantsNotCompared) else { return misfit() }
+        #else
+            guard inputs == frame.inputs else { return misfit() }
+        #endif
         try accept(frame, items)
     }
 
@@ -235,6 +253,9 @@ extension ClientMachine {
                 result = results[next] ?? result
                 next += 1
             }
+            #if RECALL_PLANTED_BUGS
+                if PlantedBug.isActive(.answerBeforeLogging) { deliver(pending.call, result) }
+            #endif
             if let call = pending.call {
                 answers.append(Answer(call: call, number: frame.number, result: result))
             }
@@ -283,6 +304,9 @@ extension ClientMachine {
         requestBytes -= request.content.count
         fruitless = 0
         guard let call = request.call else { return }
+        #if RECALL_PLANTED_BUGS
+            if PlantedBug.isActive(.readBeforeLogging) { return deliver(call, result) }
+        #endif
         if frame.number <= acknowledged, answers.isEmpty {
             deliver(call, result)
         } else {

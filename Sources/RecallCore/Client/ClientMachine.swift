@@ -215,6 +215,9 @@ package struct ClientMachine: ~Copyable {
         tail.append(Pending(content: content, seal: headSeal, call: call))
         tailBytes += content.count
         staged.append(.message(LoggedMessage(number: head, content: content)))
+        #if RECALL_PLANTED_BUGS
+            if PlantedBug.isActive(.sendBeforeLogging) { persisted = head }
+        #endif
     }
 
     /// The log begins anew after a position.

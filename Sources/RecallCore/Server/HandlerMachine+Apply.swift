@@ -89,7 +89,12 @@ extension HandlerMachine {
         _ run: inout SealedRun, _ slot: SessionSlot, _ host: some SessionHost
     ) -> Bool {
         let fits = run.withNext { number, seal, content in
-            let head = slot.window.head.number
+            #if RECALL_PLANTED_BUGS
+                let isRepeated = PlantedBug.isActive(.duplicateApplied) && number == slot.window.head.number
+                let head = isRepeated ? .zero : slot.window.head.number
+            #else
+                let head = slot.window.head.number
+            #endif
             if number <= head {
                 guard slot.window.position(at: number)?.seal == seal else { return false }
                 if number > slot.matched, let entry = slot.window.entry(at: number) {
@@ -171,6 +176,9 @@ extension HandlerMachine {
         switch verdict {
         case .applied(let clock):
             let ending: Determinants.Ending = if let outcome { .outcome(outcome) } else { .applied }
+            #if RECALL_PLANTED_BUGS
+                let clock = PlantedBug.isActive(.clockNotRecorded) ? nil : clock
+            #endif
             record(slot, current, Determinants(clock: clock, ending: ending), reply, host)
         case .refused: record(slot, current, Determinants(ending: .refused(reply)), [], host)
         case .failed(let code, let text):
@@ -223,10 +231,20 @@ extension HandlerMachine {
     /// Starts the effect that waits, if what it depends on is in the client's log.
     mutating func resumeEffect(_ slot: SessionSlot, _ host: some SessionHost) {
         guard case .confirmation(let current) = slot.awaiting else { return }
-        guard slot.lastDetermined <= slot.window.confirmed.number else { return }
+        #if RECALL_PLANTED_BUGS
+            let waits = !PlantedBug.isActive(.effectBeforeConfirmation)
+            guard !waits || slot.lastDetermined <= slot.window.confirmed.number else { return }
+        #else
+            guard slot.lastDetermined <= slot.window.confirmed.number else { return }
+        #endif
         slot.awaiting = .outcome(current)
         let key = slot.keys.idempotencyKey(
             at: current.number, seal: current.seal, inputsBefore: slot.window.head.inputs, cryptography)
+        #if RECALL_PLANTED_BUGS
+            if PlantedBug.isActive(.effectUnderNewKey), let other = Digest(host.randomBytes(32)) {
+                return host.perform(slot.id, slot.incarnation, idempotencyKey: other)
+            }
+        #endif
         host.perform(slot.id, slot.incarnation, idempotencyKey: key)
     }
 
@@ -235,6 +253,9 @@ extension HandlerMachine {
     package mutating func effectEnded(
         _ id: SlotID, _ incarnation: Incarnation, _ result: EffectResult, _ host: some SessionHost
     ) {
+        #if RECALL_PLANTED_BUGS
+            let incarnation = PlantedBug.isActive(.lateEffectApplied) ? slot(id)?.incarnation : incarnation
+        #endif
         guard let slot = slot(id), slot.incarnation == incarnation, case .outcome(let current) = slot.awaiting else {
             return
         }

@@ -248,6 +248,10 @@ extension HandlerMachine {
     /// Replays what was verified, one chunk a turn; true if there is more to do now.
     mutating func replay(_ slot: SessionSlot, _ now: Instant, _ host: some SessionHost) -> Bool {
         guard slot.awaiting == .nothing, var chunk = slot.recall?.chunks.popFirst() else { return false }
+        #if RECALL_PLANTED_BUGS
+            let isShort = PlantedBug.isActive(.gapOffByOne) && slot.recall?.isGap == true && slot.recall?.replayed == 0
+            if isShort, chunk.done == 0, !chunk.messages.isEmpty { chunk.done = 1 }
+        #endif
         do throws(HistoryFault) {
             while chunk.done < chunk.messages.count {
                 let message = chunk.messages[chunk.done]
@@ -285,7 +289,11 @@ extension HandlerMachine {
         slot.recall?.replayed += 1
         if !message.determinants.isEmpty { slot.lastDetermined = number }
         switch recorded.ending {
-        case .refused, .failed: return true  // never asked again
+        case .refused, .failed:
+            #if RECALL_PLANTED_BUGS
+                if PlantedBug.isActive(.refusalReplayed), case .refused = recorded.ending { break }
+            #endif
+            return true  // never asked again
         case .applied, .outcome: break
         }
         guard !host.isPoisoned(slot.session, number, message.position.seal) else {

@@ -1,0 +1,110 @@
+internal import Recall
+internal import RecallCore
+
+/// What a log holds, as an onlooker knows it from what it was told to write: read by `docs/protocol.md`, without the
+/// code that logs are read with. It remembers what the log may forget.
+struct LogView {
+    struct Message {
+        var content: [UInt8]
+        var determinants: [UInt8]
+    }
+
+    private(set) var header: LogHeader?
+    /// All messages since the log began, or since it adopted a state.
+    private(set) var messages: [Message] = []
+    /// The number before the first of them: 0 unless a state was adopted.
+    private(set) var base: UInt64 = 0
+    /// The newest receipt's position.
+    private(set) var receipt: Position?
+    /// The newest two checkpoints' numbers.
+    private(set) var checkpoints: [UInt64] = []
+    private(set) var forgotten: UInt64 = 0
+    private(set) var adoptions = 0
+
+    var acknowledged: UInt64 { receipt?.number.rawValue ?? base }
+    var last: UInt64 { base + UInt64(messages.count) }
+    /// For people.
+    var place: String { "\(acknowledged)/\(last)" }
+    var isWhole: Bool { base == 0 }
+
+    /// True if a log that says this of itself holds what this view holds.
+    func matches(_ contents: LogContents) -> Bool {
+        header == contents.header && last == contents.last.rawValue && receipt == contents.receipt?.position
+            && checkpoints == contents.checkpoints.map(\.position.number.rawValue)
+    }
+
+    func message(_ number: UInt64) -> Message? {
+        guard number > base, number <= last else { return nil }
+        return messages[Int(number - base - 1)]
+    }
+
+    mutating func apply(_ step: LogStep) {
+        switch step {
+        case .begin(let header): self.header = header
+        case .append(let entries): for entry in entries { append(entry) }
+        case .keep(let checkpoint, let truncated):
+            let number = checkpoint.position.number.rawValue
+            checkpoints = Array(([number] + checkpoints.filter { $0 != number }).prefix(2))
+            forgotten = max(forgotten, truncated.rawValue)
+        case .adopt(let checkpoint, _):
+            let position = checkpoint.position
+            (messages, base, receipt) = ([], position.number.rawValue, position)
+            checkpoints = [base]
+            forgotten = base
+            adoptions += 1
+        case .setAside(let number, _): cut(after: number.rawValue)
+        }
+    }
+
+    private mutating func append(_ entry: LogEntry) {
+        switch entry {
+        case .message(let message):
+            messages.append(Message(content: message.content, determinants: []))
+        case .acknowledgement(let acknowledgement):
+            for (number, bytes) in acknowledgement.determinants
+            where number.rawValue > base && number.rawValue <= last {
+                messages[Int(number.rawValue - base - 1)].determinants = bytes
+            }
+            receipt = acknowledgement.receipt.position
+        }
+    }
+
+    private mutating func cut(after number: UInt64) {
+        guard number >= base else { return }
+        if number < last { messages.removeLast(Int(last - number)) }
+        // Which receipt is the newest then is the log's to say; only what is acknowledged for certain counts here.
+        if let receipt, receipt.number.rawValue > number { self.receipt = nil }
+    }
+}
+
+/// Something that a log was told to do, and did.
+enum LogStep {
+    case begin(LogHeader)
+    case append([LogEntry])
+    case keep(Checkpoint, truncating: SequenceNumber)
+    case adopt(Checkpoint, Receipt)
+    case setAside(after: SequenceNumber, reason: String)
+}
+
+/// How an update ended, by its determinants.
+enum RecordedEnding: Equatable {
+    case applied
+    case outcome([UInt8])
+    case refused
+    case failed(UInt16)
+    case unreadable
+
+    init(_ determinants: [UInt8]) {
+        var rest = determinants[...]
+        if rest.first == 1 { rest = rest.dropFirst(9) }
+        switch rest.first {
+        case nil: self = .applied
+        case 2: self = .outcome(Array(rest.dropFirst(5)))
+        case 3: self = .refused
+        case 4 where rest.count >= 3:
+            let bytes = Array(rest.dropFirst().prefix(2))
+            self = .failed(UInt16(bytes[0]) << 8 | UInt16(bytes[1]))
+        default: self = .unreadable
+        }
+    }
+}

@@ -1,0 +1,89 @@
+internal import Foundation
+internal import Recall
+internal import RecallSQLite
+
+/// A real SQLite log on a simulated disk. Each process that opens it finds the files in a folder of its own, as the
+/// death of the last one left them. Confined to the simulation's thread.
+final class SQLiteMedium: LogMedium, @unchecked Sendable {
+    private let files: ScratchFiles
+    private let name: String
+    private let durability: SQLiteLog.Durability
+    private var disk: SimulatedDisk?
+    private var folders = 0
+    /// What the next process finds.
+    private var image: SimulatedDisk.Image = [:]
+    /// What was put aside now and then.
+    private var backups: [(steps: Int, image: SimulatedDisk.Image)] = []
+    private var finishedCount = 0
+
+    init(_ name: String, in files: ScratchFiles, durability: SQLiteLog.Durability) {
+        (self.name, self.files, self.durability) = (name, files, durability)
+    }
+
+    func isDurable(_ step: LogStep) -> Bool { if case .append = step { durability == .disk } else { true } }
+
+    func open(_ steps: [LogStep], in process: SimulatedProcess) async throws -> any MessageLog {
+        let disk: SimulatedDisk
+        if let present = self.disk {
+            disk = present
+        } else {
+            folders += 1
+            disk = try SimulatedDisk(folder: try files.folder("\(name)-\(folders)"), image: image)
+            self.disk = disk
+            guard SimulatedFiles.add(disk) else { throw RecallError(.logFailed, "SQLite takes no file system") }
+            files.onRemove.append { SimulatedFiles.remove(disk) }
+        }
+        let path = disk.folder.appending(path: "log.db").path
+        return SQLiteLog(path: path, durability: durability, executor: SimulatedSerialExecutor(process))
+    }
+
+    func finished(random: inout SeededGenerator) {
+        finishedCount += 1
+        if let disk, random.chance(2), backups.count < 4 { backups.append((finishedCount, disk.files())) }
+    }
+
+    func died(isPowerLoss: Bool, _ survivors: ClosedRange<Int>, random: inout SeededGenerator) {
+        guard let disk else { return }
+        image = disk.image(isPowerLoss: isPowerLoss, random: &random)
+        leave(disk)
+    }
+
+    func restoreBackup(steps: Int, random: inout SeededGenerator) -> Bool {
+        guard let backup = backups.randomElement(using: &random) else { return false }
+        image = backup.image
+        // Later ones are of a future that is not going to be.
+        backups.removeAll { $0.steps > backup.steps }
+        if let disk { leave(disk) }
+        return true
+    }
+
+    /// The dead process closes its files in its own time; nobody looks at them again.
+    private func leave(_ disk: SimulatedDisk) { self.disk = nil }
+
+    // MARK: Faults
+
+    func fail(_ count: Int, isFull: Bool) {
+        disk?.failures = isFull ? 0 : count
+        disk?.isFull = isFull
+    }
+
+    func recover() {
+        disk?.failures = 0
+        disk?.isFull = false
+    }
+
+    func die(afterWrites count: Int, _ onDeath: @escaping () -> Void) { disk?.die(afterWrites: count, onDeath) }
+}
+
+/// Runs a log's jobs on a simulated process.
+private final class SimulatedSerialExecutor: SerialExecutor {
+    private let process: SimulatedProcess
+
+    init(_ process: SimulatedProcess) { self.process = process }
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        // Keeps the executor alive until the job has run.
+        process.execute { job.runSynchronously(on: self.asUnownedSerialExecutor()) }
+    }
+}

@@ -1,0 +1,155 @@
+internal import Foundation
+
+/// A folder whose files SQLite writes through here, so that what was not synced can be lost, torn and reordered.
+///
+/// The files are real; what the simulation adds is the memory of what they held at their last sync, and of every write
+/// since. Confined to the simulation's thread.
+final class SimulatedDisk: @unchecked Sendable {
+    /// The files as a new process would find them.
+    typealias Image = [String: [UInt8]]
+
+    private struct Write {
+        let offset: Int
+        let before: [UInt8]
+        /// Empty for a truncation, which `offset` is the length of.
+        let after: [UInt8]
+        let isTruncation: Bool
+    }
+
+    /// What a medium writes at once, or not at all.
+    private static let sector = 512
+
+    let folder: URL
+    /// Since each file's last sync, in order.
+    private var unsynced: [String: [Write]] = [:]
+    /// So many of the next writes fail.
+    var failures = 0
+    /// True while nothing more fits.
+    var isFull = false
+    /// After so many writes the process dies; nil: it does not.
+    private var writesLeft: Int?
+    private var onDeath: () -> Void = {}
+    /// What was there at that moment.
+    private(set) var captured: Image?
+    private(set) var writes = 0
+
+    init(folder: URL, image: Image) throws {
+        self.folder = folder
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        for (name, bytes) in image.sorted(by: { $0.key < $1.key }) {
+            try Data(bytes).write(to: folder.appending(path: name))
+        }
+    }
+
+    // MARK: What SQLite does
+
+    /// False if the write is to fail.
+    func willWrite(_ name: String, at offset: Int, _ bytes: [UInt8]) -> Bool {
+        if failures > 0 {
+            failures -= 1
+            return false
+        }
+        if isFull { return false }
+        writes += 1
+        unsynced[name, default: []].append(
+            Write(offset: offset, before: current(name, offset, bytes.count), after: bytes, isTruncation: false))
+        return true
+    }
+
+    func didWrite() {
+        guard let left = writesLeft else { return }
+        writesLeft = left > 0 ? left - 1 : nil
+        guard left == 0, captured == nil else { return }
+        captured = files()
+        onDeath()
+    }
+
+    func willTruncate(_ name: String, to length: Int) {
+        let rest = current(name, length, Int.max)
+        unsynced[name, default: []].append(Write(offset: length, before: rest, after: [], isTruncation: true))
+    }
+
+    func synced(_ name: String) { unsynced[name] = nil }
+    func removed(_ name: String) { unsynced[name] = nil }
+
+    private func current(_ name: String, _ offset: Int, _ count: Int) -> [UInt8] {
+        guard let handle = try? FileHandle(forReadingFrom: folder.appending(path: name)) else { return [] }
+        defer { try? handle.close() }
+        guard (try? handle.seek(toOffset: UInt64(offset))) != nil else { return [] }
+        let bytes = count == .max ? try? handle.readToEnd() : try? handle.read(upToCount: count)
+        return bytes.flatMap { $0 }.map(Array.init) ?? []
+    }
+
+    // MARK: Deaths
+
+    /// The process dies in the middle of a write, after so many more.
+    func die(afterWrites count: Int, _ onDeath: @escaping () -> Void) { (writesLeft, self.onDeath) = (count, onDeath) }
+
+    /// The files as they are now, or were when the process died in the middle of a write.
+    func image(isPowerLoss: Bool, random: inout SeededGenerator) -> Image {
+        var image = captured ?? files()
+        guard isPowerLoss else { return image }
+        for (name, writes) in unsynced.sorted(by: { $0.key < $1.key }) {
+            guard let bytes = image[name] else { continue }
+            image[name] = lose(writes, from: bytes, random: &random)
+        }
+        return image
+    }
+
+    func files() -> Image {
+        var image: Image = [:]
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+        // The lock and the shared memory are the dead process's own.
+        for name in names.sorted() where !name.hasSuffix("-shm") && !name.hasSuffix(".lock") {
+            image[name] = (try? Data(contentsOf: folder.appending(path: name))).map(Array.init)
+        }
+        return image
+    }
+
+    /// Back to the last sync, then forward again with any part of what was written since.
+    private func lose(_ writes: [Write], from bytes: [UInt8], random: inout SeededGenerator) -> [UInt8] {
+        var bytes = bytes
+        for write in writes.reversed() {
+            if write.isTruncation {
+                bytes = Array(bytes.prefix(write.offset)) + write.before
+            } else {
+                let end = min(bytes.count, write.offset + write.after.count)
+                guard write.offset <= end else { continue }
+                let isLast = end == bytes.count
+                bytes.replaceSubrange(write.offset..<end, with: write.before)
+                if isLast, write.before.count < write.after.count {
+                    bytes.removeLast(max(0, bytes.count - write.offset - write.before.count))
+                }
+            }
+        }
+        // Often a beginning of them survives, sometimes any.
+        let isOrdered = random.chance(60)
+        let kept = Int.random(in: 0...writes.count, using: &random)
+        for (index, write) in writes.enumerated() {
+            if isOrdered ? index < kept : random.chance(50) {
+                redo(write, &bytes, isTorn: false, &random)
+            } else if isOrdered ? index == kept : random.chance(20) {
+                redo(write, &bytes, isTorn: true, &random)
+            }
+        }
+        return bytes
+    }
+
+    private func redo(_ write: Write, _ bytes: inout [UInt8], isTorn: Bool, _ random: inout SeededGenerator) {
+        if write.isTruncation {
+            if !isTorn { bytes = Array(bytes.prefix(write.offset)) }
+            return
+        }
+        var start = 0
+        while start < write.after.count {
+            let end = min(write.after.count, (start / Self.sector + 1) * Self.sector)
+            if !isTorn || random.chance(50) {
+                let place = write.offset + start
+                let length = write.offset + end
+                if bytes.count < length { bytes += [UInt8](repeating: 0, count: length - bytes.count) }
+                bytes.replaceSubrange(place..<length, with: write.after[start..<end])
+            }
+            start = end
+        }
+    }
+}

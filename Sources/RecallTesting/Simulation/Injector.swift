@@ -1,0 +1,234 @@
+internal import Recall
+internal import RecallCore
+internal import RecallServer
+
+/// Does to the world what a scenario says, as far as the world is such that it can be done. Confined to the
+/// simulation's thread.
+final class Injector: @unchecked Sendable {
+    private unowned let world: SimulatedWorld
+
+    init(_ world: SimulatedWorld) { self.world = world }
+
+    func inject(_ planned: PlannedFault) {
+        var random = SeededGenerator(seed: planned.target)
+        guard world.population.isOwn || !planned.fault.needsOwnMessages else { return }
+        let fault = planned.fault
+        switch fault {
+        case .crashServer, .crashBeforeApply, .crashAfterApply, .crashBeforeFlush, .crashDuringRecall,
+            .crashDuringEffect, .crashAfterEffect, .deployServer, .pauseServer, .isolateServer, .jumpClock,
+            .pressMemory:
+            injectIntoServer(fault, &random)
+        case .rotateKeys, .retireKey: changeKeys(fault)
+        case .maddenDetector:
+            world.madUntil = world.timeline.now + Int64.random(in: 500_000_000...4_000_000_000, using: &random)
+        case .crashClient, .losePower, .pauseClient, .restoreBackup: injectIntoClient(fault, &random)
+        case .deleteCopy, .slowDisk, .failDisk, .fillDisk, .crashInWrite: injectIntoMember(fault, &random)
+        case .cutConnection, .halfOpen, .delayDeliveries, .lateFrames, .repeatFrames, .replayConnection, .moveClient:
+            injectIntoNetwork(fault, &random)
+        case .poisonMessage: world.order(.kill)
+        case .spoilState: world.order(.spoil)
+        case .forgeHistory, .flipBits, .spliceHistory, .truncateHistory, .otherVersion:
+            Impostor.begin(fault, in: world, &random)
+        }
+    }
+
+    private static func pause(_ random: inout SeededGenerator) -> Int64 {
+        [50_000_000, 1_000_000_000, 4_000_000_000, 15_000_000_000].randomElement(using: &random) ?? 1_000_000_000
+    }
+
+    // MARK: Servers
+
+    private func injectIntoServer(_ fault: SimulationFault, _ random: inout SeededGenerator) {
+        guard let server = world.servers.randomElement(using: &random), let life = server.life else { return }
+        let pause = Self.pause(&random)
+        switch fault {
+        case .crashServer:
+            world.injected(fault, server.name)
+            server.crash(restartAfter: pause)
+        // These count when they happen.
+        case .crashBeforeApply: life.armed = .beforeApply
+        case .crashAfterApply: life.armed = .afterApply
+        case .crashBeforeFlush: life.armed = .beforeFlush
+        case .crashDuringRecall:
+            life.armed = .duringRecall
+            if random.chance(50) { deleteCopies(life) }
+        case .crashDuringEffect: life.armed = .duringEffect
+        case .crashAfterEffect: life.armed = .afterEffect
+        case .deployServer:
+            world.injected(fault, server.name)
+            server.deploy()
+        case .pauseServer:
+            world.injected(fault, "\(server.name) for \(SimulatedWorld.seconds(pause))")
+            life.process.pause()
+            world.timeline.after(pause) { life.process.resume() }
+        case .isolateServer:
+            world.injected(fault, "\(server.name) for \(SimulatedWorld.seconds(pause))")
+            isolate(server, life, pause)
+        case .jumpClock:
+            let seconds = [-86_400, -10, 10, 86_400].randomElement(using: &random) ?? 10
+            world.injected(fault, "\(server.name) by \(seconds) s")
+            server.clockError += Int64(seconds) * 1_000_000_000
+        case .pressMemory:
+            world.injected(fault, server.name)
+            server.pressMemory()
+            server.crash(restartAfter: 100_000_000)
+        default: break
+        }
+    }
+
+    private func isolate(_ server: ServerNode, _ life: ServerLife, _ pause: Int64) {
+        server.isolatedUntil = world.timeline.now + pause
+        for connection in world.network.connections where connection.server === life.process {
+            connection.up.stall(until: server.isolatedUntil)
+            connection.down.stall(until: server.isolatedUntil)
+        }
+    }
+
+    private func deleteCopies(_ life: ServerLife) {
+        for member in world.members {
+            if let session = member.session { life.handler?.deleteSession(session) }
+        }
+    }
+
+    private func changeKeys(_ fault: SimulationFault) {
+        world.injected(fault)
+        if fault == .rotateKeys || world.lastKey == 1 {
+            world.lastKey += 1
+            for server in world.servers {
+                var ring = server.ring
+                ring.rotate(to: KeyID(world.lastKey), secret: SimulatedWorld.secret(world.lastKey))
+                server.use(ring)
+            }
+        }
+        guard fault == .retireKey else { return }
+        let retired = KeyID(world.lastKey - 1)
+        world.retiredKeys.insert(retired.rawValue)
+        for server in world.servers {
+            var ring = server.ring
+            ring.retire(retired)
+            server.use(ring)
+        }
+    }
+
+    // MARK: Clients
+
+    private func injectIntoClient(_ fault: SimulationFault, _ random: inout SeededGenerator) {
+        guard let client = world.clients.randomElement(using: &random), client.isUp else { return }
+        let pause = Self.pause(&random)
+        switch fault {
+        case .crashClient, .losePower:
+            world.injected(fault, client.name)
+            client.crash(isPowerLoss: fault == .losePower)
+            client.restart(after: pause)
+        case .pauseClient:
+            world.injected(fault, "\(client.name) for \(SimulatedWorld.seconds(pause))")
+            let process = client.process
+            process.pause()
+            world.timeline.after(pause) { process.resume() }
+        case .restoreBackup:
+            guard let member = client.members.filter({ $0.ending == nil }).randomElement(using: &random) else { return }
+            client.crash(isPowerLoss: false)
+            if member.store.restoreBackup(random: &random) { world.injected(fault, member.name) }
+            client.restart(after: pause)
+        default: break
+        }
+    }
+
+    private func injectIntoMember(_ fault: SimulationFault, _ random: inout SeededGenerator) {
+        // Only real files can be cut in the middle of a write.
+        let members = world.members.filter {
+            $0.ending == nil && (fault != .crashInWrite || $0.store.medium is SQLiteMedium)
+        }
+        guard let member = members.randomElement(using: &random) else { return }
+        switch fault {
+        case .crashInWrite:
+            guard let medium = member.store.medium as? SQLiteMedium else { return }
+            let (isPowerLoss, pause) = (random.chance(50), Self.pause(&random))
+            medium.die(afterWrites: Int.random(in: 0...12, using: &random)) { [world] in
+                let process = member.node.process
+                world.timeline.after(0) {
+                    guard member.node.process === process, member.node.isUp else { return }
+                    world.injected(fault, member.name)
+                    member.node.crash(isPowerLoss: isPowerLoss)
+                    member.node.restart(after: pause)
+                }
+            }
+        case .deleteCopy:
+            guard let session = member.session, let server = world.servers.randomElement(using: &random),
+                let handler = server.life?.handler
+            else { return }
+            world.injected(fault, "\(member.name) on \(server.name)")
+            handler.deleteSession(session)
+        case .slowDisk:
+            world.injected(fault, member.name)
+            member.store.latency = Int64.random(in: 20_000_000...2_000_000_000, using: &random)
+            world.timeline.after(Self.pause(&random)) { member.store.latency = 1_000_000 }
+        case .failDisk, .fillDisk:
+            world.injected(fault, member.name)
+            let count = Int.random(in: 1...3, using: &random)
+            if let medium = member.store.medium as? SQLiteMedium {
+                medium.fail(count, isFull: fault == .fillDisk)
+                world.timeline.after(Self.pause(&random)) { medium.recover() }
+            } else {
+                member.store.failures = (
+                    count, fault == .failDisk ? "the disk cannot be written" : "the disk is full"
+                )
+            }
+        default: break
+        }
+    }
+
+    // MARK: The network
+
+    private func injectIntoNetwork(_ fault: SimulationFault, _ random: inout SeededGenerator) {
+        if fault == .replayConnection { return replay(&random) }
+        if fault == .lateFrames || fault == .moveClient { return abandon(fault, &random) }
+        let open = world.network.connections.filter { $0.isOpenAtClient && $0.isOpenAtServer }
+        guard let connection = open.randomElement(using: &random) else { return }
+        let delay = Int64.random(in: 0...1_000_000_000, using: &random)
+        switch fault {
+        case .cutConnection:
+            world.injected(fault, "\(connection.id)")
+            connection.cut(clientHearsAfter: delay, serverHearsAfter: delay / 3)
+        case .halfOpen:
+            world.injected(fault, "\(connection.id)")
+            let isClients = random.chance(50)
+            connection.cut(clientHearsAfter: isClients ? nil : delay, serverHearsAfter: isClients ? delay : nil)
+        case .delayDeliveries:
+            world.injected(fault, "\(connection.id)")
+            let stream = random.chance(50) ? connection.up : connection.down
+            stream.stall(until: world.timeline.now + Self.pause(&random))
+        case .repeatFrames:
+            // Frames of an earlier attach on the same connection.
+            let late = connection.frames.filter { $0.stream < connection.lastStream }
+            guard let first = late.randomElement(using: &random) else { return }
+            world.injected(fault, "\(connection.id)")
+            connection.up.inject(first.bytes)
+        default: break
+        }
+    }
+
+    /// The client leaves a connection on which much of what it sent is still under way.
+    private func abandon(_ fault: SimulationFault, _ random: inout SeededGenerator) {
+        let open = world.network.connections.filter { $0.isOpenAtClient && $0.isOpenAtServer }
+        guard let connection = open.randomElement(using: &random) else { return }
+        world.injected(fault, "\(connection.id)")
+        if fault == .lateFrames {
+            connection.up.stall(until: world.timeline.now + Self.pause(&random))
+        } else {
+            for client in world.clients where client.process === connection.client { client.server += 1 }
+        }
+        // Something is to be under way.
+        world.timeline.after(Int64.random(in: 0...300_000_000, using: &random)) {
+            connection.down.sever(tellsAfter: 0)
+        }
+    }
+
+    private func replay(_ random: inout SeededGenerator) {
+        guard let old = world.network.connections.filter({ !$0.recorded.isEmpty }).randomElement(using: &random),
+            let life = world.servers.randomElement(using: &random)?.life
+        else { return }
+        world.injected(.replayConnection, "\(old.id)")
+        world.network.replay(old, to: life)
+    }
+}

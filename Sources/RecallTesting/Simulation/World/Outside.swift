@@ -1,0 +1,56 @@
+internal import Recall
+
+/// The service that effects call: it remembers what it answered under each idempotency key, whoever asks, and what the
+/// session was like then. Confined to the simulation's thread.
+final class Outside: @unchecked Sendable {
+    struct Entry {
+        let id: UInt32
+        /// The updates that had taken effect when it was first asked.
+        let seen: [UInt32]
+        /// Nil if it was declined.
+        let outcome: String?
+        var calls = 1
+    }
+
+    private let timeline: Timeline
+    private var random: SeededGenerator
+    private(set) var ledger: [String: Entry] = [:]
+    private(set) var calls = 0
+    /// Called when a request arrives, before it is answered: the process that asked, and for what.
+    var onCall: (_ process: SimulatedProcess, _ id: UInt32, _ key: String, _ entry: Entry) -> Void = { _, _, _, _ in }
+
+    init(_ timeline: Timeline, seed: UInt64) { (self.timeline, random) = (timeline, SeededGenerator(seed: seed)) }
+
+    func pay(from process: SimulatedProcess, id: UInt32, seen: [UInt32], key: String) async throws -> String {
+        try await process.sleep(Int64.random(in: 10_000...3_000_000, using: &random))
+        calls += 1
+        let entry: Entry
+        if var known = ledger[key] {
+            known.calls += 1
+            entry = known
+        } else {
+            entry = Entry(id: id, seen: seen, outcome: random.chance(90) ? "paid \(calls)" : nil)
+        }
+        ledger[key] = entry
+        onCall(process, id, key, entry)
+        // The answer may be long under way, and then its server is often not there any more.
+        let delay = random.chance(80) ? 3_000_000 : Int64.random(in: 3_000_000...2_000_000_000, using: &random)
+        try await process.sleep(delay)
+        if random.chance(3) { throw OutsideFailure() }
+        guard let outcome = entry.outcome else { throw SimulatedRefusal.declined }
+        return outcome
+    }
+}
+
+/// The connection to the service broke behind the answer.
+struct OutsideFailure: Error, CustomStringConvertible { var description: String { "the outside service failed" } }
+
+/// The way of one server's process to the service.
+struct OutsideDoor: Sendable {
+    let outside: Outside
+    let process: SimulatedProcess
+
+    func pay(id: UInt32, seen: [UInt32], key: String) async throws -> String {
+        try await outside.pay(from: process, id: id, seen: seen, key: key)
+    }
+}

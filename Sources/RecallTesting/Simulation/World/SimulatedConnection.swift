@@ -1,0 +1,151 @@
+internal import NIOCore
+internal import RecallClient
+internal import RecallServer
+
+/// A connection between a client's process and a server's. Confined to the simulation's thread.
+final class SimulatedConnection: @unchecked Sendable {
+    let id: Int
+    let client: SimulatedProcess
+    let server: SimulatedProcess
+    let up: ByteStream
+    let down: ByteStream
+    /// Each side's own view.
+    private(set) var isOpenAtClient = true
+    private(set) var isOpenAtServer = true
+    /// What the client sent at first, as far as it is remembered.
+    private(set) var recorded: [ByteBuffer] = []
+    private var recordedBytes = 0
+    let tap: WireTap
+    /// The server's life that it leads to.
+    weak var life: ServerLife?
+    /// Whose streams these are.
+    var members: [UInt32: Member] = [:]
+    /// The last frames that the client sent, each with its stream.
+    private(set) var frames: [(stream: UInt32, bytes: [UInt8])] = []
+    private(set) var lastStream: UInt32 = 0
+
+    init(
+        _ id: Int, _ timeline: Timeline, client: SimulatedProcess, server: SimulatedProcess, _ tap: WireTap,
+        random: inout SeededGenerator
+    ) {
+        (self.id, self.client, self.server, self.tap) = (id, client, server, tap)
+        let latency = [20_000, 200_000, 2_000_000, 20_000_000].randomElement(using: &random) ?? 200_000
+        let jitter = latency / 2 + 1
+        up = ByteStream(
+            timeline, from: client, to: server, latency: Int64(latency), jitter: Int64(jitter), seed: random.next())
+        down = ByteStream(
+            timeline, from: server, to: client, latency: Int64(latency), jitter: Int64(jitter), seed: random.next())
+        up.tap = { [unowned self] in
+            if recordedBytes < 64 << 10 {
+                recorded.append($0)
+                recordedBytes += $0.readableBytes
+            }
+            tap.sentToServer($0)
+        }
+        down.tap = { tap.sentToClient($0) }
+    }
+
+    var isOver: Bool { !isOpenAtClient && !isOpenAtServer }
+
+    /// Keeps a frame that the client sent for the day when it comes late.
+    func remember(_ whole: ArraySlice<UInt8>, _ frame: WireTap.Frame) {
+        guard let stream = frame.stream, whole.count < 4096 else { return }
+        if case .attach = frame { lastStream = max(lastStream, stream) }
+        if frames.count >= 64 { frames.removeFirst() }
+        frames.append((stream, Array(whole)))
+    }
+
+    // MARK: The ends
+
+    func open(_ peer: any HandlerPeer) {
+        up.receive = { peer.received($0) }
+        up.batchEnded = { peer.batchEnded() }
+        up.ended = { [self] in
+            isOpenAtServer = false
+            down.closeBySender()
+            peer.ended()
+        }
+        up.mayRead = { [down] in down.isWritable && !peer.isHeld }
+        down.writabilityChanged = { [up] in
+            peer.writabilityChanged($0)
+            if $0 { up.deliver() }
+        }
+    }
+
+    func open(_ receiver: any ByteReceiver) {
+        down.receive = { receiver.received($0) }
+        down.batchEnded = { receiver.batchEnded() }
+        down.ended = { [self] in
+            isOpenAtClient = false
+            up.closeBySender()
+            receiver.ended("the connection was closed")
+        }
+    }
+
+    func closeAtClient() {
+        guard isOpenAtClient else { return }
+        isOpenAtClient = false
+        up.closeBySender()
+        down.closeByReceiver()
+    }
+
+    func closeAtServer() {
+        guard isOpenAtServer else { return }
+        isOpenAtServer = false
+        down.closeBySender()
+        up.closeByReceiver()
+    }
+
+    // MARK: Faults
+
+    /// Cut in the middle: what is under way is lost, and each side hears of it after a while, or never.
+    func cut(clientHearsAfter clientDelay: Int64?, serverHearsAfter serverDelay: Int64?) {
+        up.sever(tellsAfter: serverDelay)
+        down.sever(tellsAfter: clientDelay)
+    }
+
+    /// The server's process is dead. What it sent may have gone out before.
+    func serverDied(losesSent: Bool, clientHearsAfter delay: Int64?) {
+        isOpenAtServer = false
+        up.stopReceiving()
+        if losesSent {
+            down.sever(tellsAfter: delay)
+        } else if delay != nil {
+            down.closeBySender()
+        }
+        down.writabilityChanged = { _ in }
+    }
+
+    /// The client's process is dead. What it sent may have gone out before.
+    func clientDied(losesSent: Bool, serverHearsAfter delay: Int64?) {
+        isOpenAtClient = false
+        down.stopReceiving()
+        if losesSent {
+            up.sever(tellsAfter: delay)
+        } else if delay != nil {
+            up.closeBySender()
+        }
+    }
+}
+
+/// The client's end.
+final class SimulatedClientEnd: ByteConnection {
+    private let connection: SimulatedConnection
+
+    init(_ connection: SimulatedConnection) { self.connection = connection }
+
+    func send(_ bytes: ByteBuffer) { if connection.isOpenAtClient { connection.up.send(bytes) } }
+    func setReading(_ isReading: Bool) {}
+    func close() { connection.closeAtClient() }
+}
+
+/// The server's end: while the client does not read what is written to it, nothing more is read from it.
+final class SimulatedServerEnd: PeerTransport {
+    private let connection: SimulatedConnection
+
+    init(_ connection: SimulatedConnection) { self.connection = connection }
+
+    func write(_ bytes: ByteBuffer) { if connection.isOpenAtServer { connection.down.send(bytes) } }
+    func resumeReading() { connection.up.deliver() }
+    func close() { connection.closeAtServer() }
+}

@@ -1,0 +1,101 @@
+internal import Recall
+internal import RecallCore
+
+/// A store's log as one process has it open: every operation takes its time, may fail, and is seen by the store. Once
+/// the process is dead it does nothing any more.
+///
+/// Confined to the simulation's thread.
+class SimulatedLog: MessageLog, @unchecked Sendable {
+    fileprivate let store: SimulatedStore
+    private let process: SimulatedProcess
+    fileprivate var log: (any MessageLog)?
+
+    init(_ store: SimulatedStore, in process: SimulatedProcess) { (self.store, self.process) = (store, process) }
+
+    func open() async throws -> LogContents {
+        try await pass()
+        let (log, contents) = try await store.open(in: process)
+        self.log = log
+        return contents
+    }
+
+    func begin(_ header: LogHeader) async throws { try await write(.begin(header)) }
+    func append(_ entries: [LogEntry]) async throws { try await write(.append(entries)) }
+
+    func keep(_ checkpoint: Checkpoint, truncating number: SequenceNumber) async throws {
+        try await write(.keep(checkpoint, truncating: number))
+    }
+
+    func adopt(_ checkpoint: Checkpoint, receipt: Receipt) async throws { try await write(.adopt(checkpoint, receipt)) }
+
+    func setAside(after number: SequenceNumber, reason: String) async throws {
+        try await write(.setAside(after: number, reason: reason))
+    }
+
+    func slice(after number: SequenceNumber, maximumBytes: Int) async throws -> LogSlice {
+        try await pass()
+        return try await opened().slice(after: number, maximumBytes: maximumBytes)
+    }
+
+    func receipt(atOrBefore number: SequenceNumber) async throws -> Receipt? {
+        try await pass()
+        return try await opened().receipt(atOrBefore: number)
+    }
+
+    func checkpoint(generation: Int) async throws -> Checkpoint? {
+        try await pass()
+        return try await opened().checkpoint(generation: generation)
+    }
+
+    func close() async {
+        guard !process.isDead else { return }
+        await log?.close()
+        log = nil
+    }
+
+    private func write(_ step: LogStep) async throws {
+        // At its beginning, or when all but the answer is done: the process may die at either.
+        store.began(step)
+        try await pass()
+        try failIfDue()
+        do { try await opened().carryOut(step) } catch {
+            if !process.isDead { store.failed() }
+            throw error
+        }
+        guard !process.isDead else { throw died }
+        store.finished(step)
+        try await pass()
+    }
+
+    fileprivate func failIfDue() throws(RecallError) {
+        guard !process.isDead else { throw died }
+        guard store.failures.count > 0 else { return }
+        store.failures.count -= 1
+        store.failed()
+        throw RecallError(.logFailed, store.failures.text)
+    }
+
+    private func pass() async throws {
+        let time = Int64(process.draw() % UInt64(max(1, store.latency / 2)))
+        do { try await process.sleep(time) } catch { throw died }
+    }
+
+    fileprivate func opened() throws(RecallError) -> any MessageLog {
+        guard !process.isDead, let log else { throw died }
+        return log
+    }
+
+    private var died: RecallError { RecallError(.logFailed, "the process is dead") }
+}
+
+/// The same for a log that can append at once.
+final class SimulatedImmediateLog: SimulatedLog, ImmediateMessageLog, @unchecked Sendable {
+    func appendNow(_ entries: [LogEntry]) throws(RecallError) {
+        try failIfDue()
+        guard let log = try opened() as? any ImmediateMessageLog else {
+            throw RecallError(.logFailed, "this log cannot append at once")
+        }
+        try log.appendNow(entries)
+        store.finished(.append(entries))
+    }
+}

@@ -1,0 +1,163 @@
+internal import Recall
+internal import RecallCore
+
+/// What a client has on its disk for one session: a log, what of it must be there after a crash, and the disk's moods.
+/// It outlives the client's processes. Confined to the simulation's thread.
+final class SimulatedStore: @unchecked Sendable {
+    let medium: any LogMedium
+    private(set) var view = LogView()
+    private var steps: [LogStep] = []
+    /// Steps that a loss of power must leave.
+    private var promised = 0
+    /// A step that is being carried out: if the process dies now it may be there or not.
+    private var unfinished: LogStep?
+    /// Steps that must be found at the next opening; nil if nothing happened that may have taken some away.
+    private var least: Int?
+
+    /// Told of every step when it has happened.
+    var onStep: (LogStep) -> Void = { _ in }
+    /// Told when the log turns out to hold less than before: the view as it was.
+    var onLoss: (_ before: LogView) -> Void = { _ in }
+    /// Told what a log must never do.
+    var onBreach: (String) -> Void = { _ in }
+
+    /// Nanoseconds that an operation takes, at most.
+    var latency: Int64 = 0
+    /// So many of the next operations fail, with this text.
+    var failures = (count: 0, text: "")
+
+    private var random: SeededGenerator
+
+    init(_ medium: any LogMedium, seed: UInt64) { (self.medium, random) = (medium, SeededGenerator(seed: seed)) }
+
+    /// All that was written and is not lost.
+    var history: [LogStep] { steps }
+
+    // MARK: What happens to it
+
+    func began(_ step: LogStep) { unfinished = step }
+
+    func failed() { unfinished = nil }
+
+    func finished(_ step: LogStep) {
+        unfinished = nil
+        steps.append(step)
+        view.apply(step)
+        if medium.isDurable(step) { promised = steps.count }
+        medium.finished(random: &random)
+        onStep(step)
+    }
+
+    /// The process that had it open died, or the whole machine did.
+    func died(isPowerLoss: Bool, random: inout SeededGenerator) {
+        failures.count = 0
+        let finished = steps.count
+        if let unfinished { steps.append(unfinished) }
+        unfinished = nil
+        let survives = isPowerLoss ? promised : finished
+        least = min(least ?? survives, survives)
+        medium.died(isPowerLoss: isPowerLoss, survives...steps.count, random: &random)
+    }
+
+    /// An old backup takes its place; false if there is none.
+    func restoreBackup(random: inout SeededGenerator) -> Bool {
+        guard medium.restoreBackup(steps: steps.count, random: &random) else { return false }
+        least = 0
+        return true
+    }
+
+    // MARK: Opening
+
+    func open(in process: SimulatedProcess) async throws -> (any MessageLog, LogContents) {
+        let log = try await medium.open(steps, in: process)
+        let contents = try await log.open()
+        reconcile(contents)
+        return (log, contents)
+    }
+
+    /// Finds out how much of what was written the log still has: it must be a beginning of it.
+    private func reconcile(_ contents: LogContents) {
+        let before = view
+        var found: (count: Int, view: LogView)?
+        var candidate = LogView()
+        if candidate.matches(contents) { found = (0, candidate) }
+        for (index, step) in steps.enumerated() {
+            candidate.apply(step)
+            if candidate.matches(contents) { found = (index + 1, candidate) }
+        }
+        guard let found else {
+            return onBreach(
+                "the log holds what was never written: it ends at \(contents.last), of \(before.last) written")
+        }
+        if found.count < least ?? steps.count {
+            onBreach("the log lost \(steps.count - found.count) of \(steps.count) steps against its promise")
+        }
+        least = nil
+        steps.removeLast(steps.count - found.count)
+        promised = min(promised, steps.count)
+        view = found.view
+        if view.last < before.last || view.acknowledged < before.acknowledged { onLoss(before) }
+    }
+}
+
+/// Where a simulated log's bytes are.
+protocol LogMedium: AnyObject {
+    /// True if a loss of power leaves that step, once it was carried out.
+    func isDurable(_ step: LogStep) -> Bool
+    /// The log as a new process finds it, not open yet. `steps` is all that may be in it.
+    func open(_ steps: [LogStep], in process: SimulatedProcess) async throws -> any MessageLog
+    /// A step was carried out.
+    func finished(random: inout SeededGenerator)
+    /// The process that had it open is dead; how many steps are left must be in the range.
+    func died(isPowerLoss: Bool, _ survivors: ClosedRange<Int>, random: inout SeededGenerator)
+    /// Goes back to an earlier state; false if there is none.
+    func restoreBackup(steps: Int, random: inout SeededGenerator) -> Bool
+}
+
+/// A log in memory that stands for one on a disk: it survives its process, and loses what was not synced with power.
+final class MemoryMedium: LogMedium {
+    private var memory = MemoryLog()
+    private let syncsAlways: Bool
+    /// How many steps are left; nil while nothing happened to them.
+    private var kept: Int?
+
+    /// - Parameter syncsAlways: every append is durable on return, not only headers and checkpoints.
+    init(syncsAlways: Bool) { self.syncsAlways = syncsAlways }
+
+    func isDurable(_ step: LogStep) -> Bool { if case .append = step { syncsAlways } else { true } }
+
+    func finished(random: inout SeededGenerator) {}
+
+    func open(_ steps: [LogStep], in process: SimulatedProcess) async throws -> any MessageLog {
+        guard let kept else { return memory }
+        self.kept = nil
+        memory = MemoryLog()
+        _ = try await memory.open()
+        for step in steps.prefix(kept) { try await memory.carryOut(step) }
+        await memory.close()
+        return memory
+    }
+
+    func died(isPowerLoss: Bool, _ survivors: ClosedRange<Int>, random: inout SeededGenerator) {
+        let count = Int.random(in: survivors, using: &random)
+        kept = min(kept ?? count, count)
+    }
+
+    func restoreBackup(steps: Int, random: inout SeededGenerator) -> Bool {
+        guard steps > 3 else { return false }
+        kept = Int.random(in: 2..<steps, using: &random)
+        return true
+    }
+}
+
+extension MessageLog {
+    func carryOut(_ step: LogStep) async throws {
+        switch step {
+        case .begin(let header): try await begin(header)
+        case .append(let entries): try await append(entries)
+        case .keep(let checkpoint, let number): try await keep(checkpoint, truncating: number)
+        case .adopt(let checkpoint, let receipt): try await adopt(checkpoint, receipt: receipt)
+        case .setAside(let number, let reason): try await setAside(after: number, reason: reason)
+        }
+    }
+}

@@ -1,0 +1,160 @@
+internal import NIOCore
+
+/// Reads what goes over a connection's wire, by `docs/protocol.md` and without the code that wrote it.
+final class WireTap {
+    /// A frame as far as the checker wants to know.
+    enum Frame {
+        case attach(stream: UInt32, session: [UInt8], acknowledged: UInt64, last: UInt64)
+        /// Contents of updates from a number on.
+        case update(stream: UInt32, confirmed: WirePosition?, first: UInt64, contents: [[UInt8]])
+        case confirm(stream: UInt32, WirePosition)
+        case request(stream: UInt32)
+        case history(stream: UInt32)
+        case kept(stream: UInt32, WirePosition)
+        case attached(stream: UInt32, replayed: UInt64)
+        case acknowledgement(stream: UInt32, first: UInt64, last: UInt64)
+        case reply(stream: UInt32, number: UInt64)
+        case recall(stream: UInt32)
+        case offer(stream: UInt32)
+        case gone(stream: UInt32)
+        case refusal(stream: UInt32, code: UInt16)
+        case other(type: UInt8)
+    }
+
+    private var pendingUp: [UInt8] = []
+    private var pendingDown: [UInt8] = []
+    /// Each frame that is sent, with its type and its size.
+    var onFrame: (_ toServer: Bool, Frame, _ whole: ArraySlice<UInt8>) -> Void = { _, _, _ in }
+
+    func sentToServer(_ bytes: ByteBuffer) { cut(&pendingUp, bytes, toServer: true) }
+    func sentToClient(_ bytes: ByteBuffer) { cut(&pendingDown, bytes, toServer: false) }
+
+    private func cut(_ pending: inout [UInt8], _ bytes: ByteBuffer, toServer: Bool) {
+        pending.append(contentsOf: bytes.readableBytesView)
+        var start = 0
+        while pending.count - start >= 5 {
+            let length = Int(Self.integer(pending, start, 4))
+            guard pending.count - start - 4 >= length, length > 0 else { break }
+            let whole = pending[start..<(start + 4 + length)]
+            onFrame(toServer, Self.frame(pending, start + 4, start + 4 + length), whole)
+            start += 4 + length
+        }
+        if start > 0 { pending.removeFirst(start) }
+    }
+
+    private static func integer(_ bytes: [UInt8], _ offset: Int, _ count: Int) -> UInt64 {
+        var value: UInt64 = 0
+        for index in offset..<(offset + count) where index < bytes.count { value = value << 8 | UInt64(bytes[index]) }
+        return value
+    }
+
+    private static func position(_ bytes: [UInt8], _ offset: Int) -> WirePosition {
+        guard offset + 72 <= bytes.count else { return WirePosition() }
+        return WirePosition(
+            number: integer(bytes, offset, 8), seal: Array(bytes[(offset + 8)..<(offset + 40)]),
+            inputs: Array(bytes[(offset + 40)..<(offset + 72)]))
+    }
+
+    private static func frame(_ bytes: [UInt8], _ start: Int, _ end: Int) -> Frame {
+        let type = bytes[start]
+        let stream = UInt32(truncatingIfNeeded: integer(bytes, start + 1, 4))
+        let fields = start + 5
+        switch type {
+        case 0x03: return attach(bytes, fields, stream)
+        case 0x04: return update(bytes, fields, end, stream)
+        case 0x05: return .confirm(stream: stream, position(bytes, fields))
+        case 0x06: return .request(stream: stream)
+        case 0x07, 0x08, 0x09: return .history(stream: stream)
+        case 0x0a: return .kept(stream: stream, position(bytes, fields))
+        case 0x43: return .attached(stream: stream, replayed: integer(bytes, fields, 8))
+        case 0x44:
+            return .acknowledgement(
+                stream: stream, first: integer(bytes, fields, 8), last: integer(bytes, fields + 8, 8))
+        case 0x45: return .reply(stream: stream, number: integer(bytes, fields + 4, 8))
+        case 0x46: return .recall(stream: stream)
+        case 0x48: return .offer(stream: stream)
+        case 0x4a: return .gone(stream: stream)
+        case 0x4c: return .refusal(stream: stream, code: UInt16(truncatingIfNeeded: integer(bytes, fields, 2)))
+        default: return .other(type: type)
+        }
+    }
+
+    private static func attach(_ bytes: [UInt8], _ fields: Int, _ stream: UInt32) -> Frame {
+        var offset = fields + 32
+        guard offset + 22 <= bytes.count else { return .other(type: 0x03) }
+        let session = Array(bytes[offset..<(offset + 16)])
+        offset += 20
+        offset += 1 + Int(bytes[offset])
+        var acknowledged: UInt64 = 0
+        guard offset < bytes.count else { return .other(type: 0x03) }
+        let hasReceipt = bytes[offset] == 1
+        offset += 1
+        if hasReceipt {
+            acknowledged = integer(bytes, offset, 8)
+            offset += 144
+        }
+        return .attach(
+            stream: stream, session: session, acknowledged: acknowledged, last: integer(bytes, offset, 8))
+    }
+
+    private static func update(_ bytes: [UInt8], _ fields: Int, _ end: Int, _ stream: UInt32) -> Frame {
+        var offset = fields + 1
+        var confirmed: WirePosition?
+        if bytes[fields] == 1 {
+            confirmed = position(bytes, offset)
+            offset += 72
+        }
+        let first = integer(bytes, offset, 8)
+        offset += 40
+        var contents: [[UInt8]] = []
+        while offset + 4 <= end {
+            let count = Int(integer(bytes, offset, 4))
+            guard offset + 4 + count <= end else { break }
+            contents.append(Array(bytes[(offset + 4)..<(offset + 4 + count)]))
+            offset += 4 + count
+        }
+        return .update(stream: stream, confirmed: confirmed, first: first, contents: contents)
+    }
+}
+
+extension WireTap.Frame {
+    /// The stream of a frame that a client sends on one.
+    var stream: UInt32? {
+        switch self {
+        case .attach(let stream, _, _, _), .update(let stream, _, _, _), .confirm(let stream, _),
+            .request(let stream), .history(let stream), .kept(let stream, _):
+            stream
+        default: nil
+        }
+    }
+}
+
+/// A position as it is on the wire.
+struct WirePosition: Hashable {
+    var number: UInt64 = 0
+    var seal: [UInt8] = []
+    var inputs: [UInt8] = []
+}
+
+extension WireTap.Frame: CustomStringConvertible {
+    var description: String {
+        switch self {
+        case .attach(let stream, _, let acknowledged, let last): "attach \(stream) at \(acknowledged)/\(last)"
+        case .update(let stream, let confirmed, let first, let contents):
+            "update \(stream) \(first)...\(first + UInt64(contents.count) - 1)"
+                + (confirmed.map { " confirms \($0.number)" } ?? "")
+        case .confirm(let stream, let position): "confirm \(stream) \(position.number)"
+        case .request(let stream): "request \(stream)"
+        case .history(let stream): "history \(stream)"
+        case .kept(let stream, let position): "kept \(stream) \(position.number)"
+        case .attached(let stream, let replayed): "attached \(stream), \(replayed) replayed"
+        case .acknowledgement(let stream, let first, let last): "acknowledgement \(stream) \(first)...\(last)"
+        case .reply(let stream, let number): "reply \(stream) at \(number)"
+        case .recall(let stream): "recall \(stream)"
+        case .offer(let stream): "offer \(stream)"
+        case .gone(let stream): "gone \(stream)"
+        case .refusal(let stream, let code): "refusal \(stream) \(code)"
+        case .other(let type): "frame \(String(type, radix: 16))"
+        }
+    }
+}
