@@ -2,10 +2,11 @@
 SWIFT_FLAGS ?=
 DEMO ?=
 SIMULATE ?=
+MINUTES ?= 1
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release install test lint format wasm demo simulate bugs model docs clean
+.PHONY: help setup build release install test lint format wasm demo simulate bugs model fuzz docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,11 +31,11 @@ test: build ## build and run all tests
 	swift test --skip-build --no-parallel --filter RecallEndToEndTests $(SWIFT_FLAGS)
 
 lint: ## check formatting, sizes and what may trap
-	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples Fuzz
 	@Scripts/tidy
 
 format: ## format all sources in place
-	swift format --in-place --recursive --parallel Package.swift Sources Tests Examples
+	swift format --in-place --recursive --parallel Package.swift Sources Tests Examples Fuzz
 
 wasm: setup ## compile the core as Embedded Swift for wasm32
 	@Scripts/wasm
@@ -50,6 +51,9 @@ bugs: setup ## plant bugs, one at a time, and see that the simulator finds each
 	RECALL_PLANTED_BUGS=1 swift build --configuration release --scratch-path .build-bugs --product recall $(SWIFT_FLAGS)
 	.build-bugs/release/recall simulate --bugs
 
+fuzz: setup ## build the fuzzers with AddressSanitizer and run each for a while; options: make fuzz MINUTES=60
+	@Scripts/fuzz $(MINUTES)
+
 docs: setup ## build the documentation of the libraries
 	@Scripts/docs $(SWIFT_FLAGS)
 
@@ -57,4 +61,4 @@ model: ## check the protocol's model with Spin: invariants, and that planted bug
 	@Model/check
 
 clean: ## remove what was built
-	rm -rf .build .build-wasm .build-docs
+	rm -rf .build .build-wasm .build-docs .build-bugs .build-fuzz

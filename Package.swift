@@ -121,6 +121,17 @@ if Context.environment["RECALL_PLANTED_BUGS"] == "1" {
     }
 }
 
+// Fuzzers need a toolchain with libFuzzer and flags of their own: `make fuzz` asks for them.
+if Context.environment["RECALL_FUZZ"] != nil {
+    package.targets += [
+        .systemLibrary(name: "CFuzzer", path: "Fuzz/CFuzzer"),
+        .executableTarget(
+            name: "recall-fuzz",
+            dependencies: ["CFuzzer", "Recall", "RecallCore", "RecallCrypto", "RecallSQLite", "RecallTesting"],
+            path: "Fuzz/Targets"),
+    ]
+}
+
 for target in package.targets where target.type != .system {
     target.swiftSettings =
         (target.swiftSettings ?? []) + [

@@ -1,0 +1,136 @@
+import Foundation
+import Recall
+import RecallCore
+import RecallSQLite
+import RecallTesting
+import Synchronization
+
+/// The SQLite log opened on a damaged file: nothing traps, what it gives is what was written, it takes new messages, and
+/// opens again without damage.
+enum LogTarget {
+    private static let folder =
+        (FileManager.default.fileExists(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory())
+        + "/recall-fuzz-\(getpid())"
+    private static let path = folder + "/log"
+    private static let written = Recording()
+
+    /// A log's files as a client leaves them that was killed.
+    private final class Recording: Sendable {
+        let files: [(suffix: String, bytes: [UInt8])]
+        let messages: [LoggedMessage]
+
+        init() {
+            try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            let messages = (1...12).map { number in
+                LoggedMessage(
+                    number: SequenceNumber(UInt64(number)), content: Array("message \(number)".utf8),
+                    determinants: number % 3 == 0 ? Array("outcome \(number)".utf8) : [])
+            }
+            let files = Mutex<[(String, [UInt8])]>([])
+            Inline.run {
+                let log = SQLiteLog(path: path, durability: .process, executor: Inline.shared)
+                _ = try await log.open()
+                try await log.begin(LogTarget.header)
+                for message in messages {
+                    try await log.append([.message(LoggedMessage(number: message.number, content: message.content))])
+                    try await log.append([.acknowledgement(LogTarget.acknowledgement(message))])
+                }
+                files.withLock { files in
+                    for suffix in ["", "-wal"] {
+                        let data = FileManager.default.contents(atPath: path + suffix) ?? Data()
+                        files.append((suffix, Array(data)))
+                    }
+                }
+                await log.close()
+            }
+            self.messages = messages
+            self.files = files.withLock { $0 }
+            precondition(self.files.allSatisfy { !$0.bytes.isEmpty }, "the recording is empty")
+        }
+    }
+
+    private static let header = LogHeader(
+        session: SessionID(high: 1, low: 2), vector: Digest([UInt8](repeating: 3, count: 32)) ?? Digest(),
+        kindName: Array("story".utf8), kindVersion: 1)
+
+    private static func acknowledgement(_ message: LoggedMessage) -> LoggedAcknowledgement {
+        let position = Position(number: message.number, seal: Digest(), inputs: Digest())
+        let receipt = Receipt(position: position, outputs: Digest(), time: WallTime(nanoseconds: 1), mac: Digest())
+        let determinants = message.determinants.isEmpty ? [] : [(number: message.number, bytes: message.determinants)]
+        return LoggedAcknowledgement(determinants: determinants, receipt: receipt, supersedes: nil)
+    }
+
+    static func run(_ input: [UInt8]) {
+        let recording = written
+        try? FileManager.default.removeItem(atPath: folder)
+        try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        var script = Script(input)
+        for (suffix, bytes) in recording.files {
+            var bytes = bytes
+            script.spoil(&bytes)
+            script.spoil(&bytes)
+            guard suffix.isEmpty || !script.flag() else { continue }
+            FileManager.default.createFile(atPath: path + suffix, contents: Data(bytes))
+        }
+        Inline.run { try await open(recording.messages) }
+    }
+
+    private static func open(_ messages: [LoggedMessage]) async throws {
+        let log = SQLiteLog(path: path, durability: .process, executor: Inline.shared)
+        let contents: LogContents
+        do { contents = try await log.open() } catch { return check(error) }
+        if contents.header == nil {
+            precondition(contents.last == .zero, "a log without a header has messages")
+            return await log.close()
+        }
+        precondition(contents.header == header, "another header was read")
+        if contents.last > .zero {
+            let slice = try await log.slice(after: .zero, maximumBytes: 1 << 20)
+            for (read, wrote) in zip(slice.messages, messages) {
+                precondition(read.number == wrote.number && read.content == wrote.content, "another message was read")
+                precondition(
+                    read.determinants.isEmpty || read.determinants == wrote.determinants,
+                    "other determinants were read")
+            }
+        }
+        let next = contents.last.next
+        try await log.append([.message(LoggedMessage(number: next, content: [1]))])
+        await log.close()
+        let again = SQLiteLog(path: path, durability: .process, executor: Inline.shared)
+        let second = try await again.open()
+        precondition(second.damage == nil, "the log is damaged again: \(second.damage ?? "")")
+        precondition(second.last == next, "the log ends at \(second.last) after \(next) was appended")
+        await again.close()
+    }
+
+    private static func check(_ error: any Error) {
+        let code = (error as? RecallError)?.code
+        precondition(code == .logDamaged || code == .logFailed, "opening threw \(error)")
+    }
+}
+
+/// Runs asynchronous code on the calling thread, at once.
+private final class Inline: SerialExecutor, TaskExecutor {
+    static let shared = Inline()
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        UnownedJob(job).runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+    }
+
+    static func run(_ body: @escaping @Sendable () async throws -> Void) {
+        let result = Mutex<Result<Void, any Error>?>(nil)
+        Task.detached(executorPreference: shared) {
+            do {
+                try await body()
+                result.withLock { $0 = .success(()) }
+            } catch {
+                result.withLock { $0 = .failure(error) }
+            }
+        }
+        switch result.withLock({ $0 }) {
+        case .success: break
+        case .failure(let error): preconditionFailure("threw \(error)")
+        case nil: preconditionFailure("did not end at once")
+        }
+    }
+}

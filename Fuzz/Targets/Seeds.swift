@@ -1,0 +1,68 @@
+import Foundation
+
+/// The first corpora: the frames of the vectors, and scripts of honest conversations.
+enum Seeds {
+    static func write(to folder: String, vectors: String) throws {
+        var frames: [[UInt8]] = []
+        for name in try FileManager.default.contentsOfDirectory(atPath: vectors).sorted() where name.hasSuffix(".json")
+        {
+            let data = try Data(contentsOf: URL(filePath: vectors + "/" + name))
+            collect(try JSONSerialization.jsonObject(with: data), into: &frames)
+        }
+        // As a body, and as a piece of a stream.
+        try write(frames + frames.map { length($0.count) + $0 }, to: folder + "/frames")
+        var random = SeededBytes()
+        for target in ["handler", "client", "readers", "log"] {
+            let scripts = (0..<200).map { index in (0..<(8 + index * 2)).map { _ in random.next() } }
+            try write(scripts, to: folder + "/" + target)
+        }
+    }
+
+    /// Every hexadecimal string of a vector's file that may be a frame.
+    private static func collect(_ value: Any, into frames: inout [[UInt8]]) {
+        switch value {
+        case let text as String:
+            guard let bytes = bytes(text), bytes.count < 4096 else { return }
+            frames.append(bytes)
+        case let list as [Any]: for item in list { collect(item, into: &frames) }
+        case let object as [String: Any]:
+            for key in object.keys.sorted() { collect(object[key] as Any, into: &frames) }
+        default: break
+        }
+    }
+
+    private static func bytes(_ text: String) -> [UInt8]? {
+        let digits = Array(text.utf8)
+        guard digits.count >= 2, digits.count % 2 == 0 else { return nil }
+        var bytes: [UInt8] = []
+        for index in stride(from: 0, to: digits.count, by: 2) {
+            guard let byte = UInt8(String(decoding: digits[index...(index + 1)], as: UTF8.self), radix: 16) else {
+                return nil
+            }
+            bytes.append(byte)
+        }
+        return bytes
+    }
+
+    private static func length(_ count: Int) -> [UInt8] { (0..<4).map { UInt8(count >> (24 - 8 * $0) & 0xff) } }
+
+    private static func write(_ inputs: [[UInt8]], to folder: String) throws {
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        for (index, input) in inputs.enumerated() {
+            try Data(input).write(to: URL(filePath: folder + "/seed-\(index)"))
+        }
+    }
+}
+
+/// The same bytes every time (splitmix64; Steele, Lea, Flood 2014).
+private struct SeededBytes {
+    private var state: UInt64 = 1
+
+    mutating func next() -> UInt8 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var value = state
+        value = (value ^ (value >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        value = (value ^ (value >> 27)) &* 0x94d0_49bb_1331_11eb
+        return UInt8(truncatingIfNeeded: value ^ (value >> 31))
+    }
+}
