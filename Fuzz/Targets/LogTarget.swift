@@ -5,8 +5,8 @@ import RecallSQLite
 import RecallTesting
 import Synchronization
 
-/// The SQLite log opened on a damaged file: nothing traps, what it gives is what was written, it takes new messages, and
-/// opens again without damage.
+/// The SQLite log opened on a damaged file: nothing traps, what it gives is what was written, it takes new messages,
+/// and opens again without damage.
 enum LogTarget {
     private static let folder =
         (FileManager.default.fileExists(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory())
