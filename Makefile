@@ -3,6 +3,7 @@ SWIFT_FLAGS ?=
 DEMO ?=
 SIMULATE ?=
 MINUTES ?= 1
+FUZZ ?= --minutes $(MINUTES)
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
@@ -52,7 +53,7 @@ bugs: setup ## plant bugs, one at a time, and see that the simulator finds each
 	.build-bugs/release/recall simulate --bugs
 
 fuzz: setup ## build the fuzzers with AddressSanitizer and run each for a while; options: make fuzz MINUTES=60
-	@Scripts/fuzz $(MINUTES)
+	@SWIFT_FLAGS='$(SWIFT_FLAGS)' Scripts/fuzz $(FUZZ)
 
 docs: setup ## build the documentation of the libraries
 	@Scripts/docs $(SWIFT_FLAGS)

@@ -1,7 +1,8 @@
 import RecallCore
 import RecallTesting
 
-/// Two servers, two clients and the real machines, moved by a script that also spoils what goes to one side.
+/// One or two servers, one or two clients and the real machines, moved by a script that also spoils what goes to one
+/// side.
 ///
 /// Most of what the script says is honest work, so that it gets deep into a conversation; the rest is bytes.
 final class Conversation {
@@ -27,8 +28,9 @@ final class Conversation {
         }
         let policy = CoreNetwork.checkpoints(afterBytes: [12, 64, 1 << 16][script.number(below: 3)], patience: 1000)
         let terms = CoreNetwork.terms(adoptsBehind: script.flag(), checkpoints: policy)
-        network = CoreNetwork(servers: 2, terms: terms, limits: limits)
-        for name in ["c", "d"] {
+        network = CoreNetwork(
+            servers: 1 + script.number(below: 2), terms: terms, limits: limits, cryptography: .standIn)
+        for name in ["c", "d"].prefix(1 + script.number(below: 2)) {
             var limits = ClientLimits()
             limits.rideAlong = script.flag() ? 16 << 10 : 0
             limits.receiptInterval = script.flag() ? 64 << 10 : 0
@@ -48,8 +50,8 @@ final class Conversation {
         }
     }
 
-    private var client: CoreClient { network.clients[script.number(below: 2)] }
-    private var server: CoreServer { network.servers[script.number(below: 2)] }
+    private var client: CoreClient { network.clients[script.number(below: network.clients.count)] }
+    private var server: CoreServer { network.servers[script.number(below: network.servers.count)] }
     private var connection: CoreConnection? {
         network.connections.isEmpty ? nil : network.connections[script.number(below: network.connections.count)]
     }

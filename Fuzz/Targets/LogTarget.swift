@@ -70,7 +70,7 @@ enum LogTarget {
             script.spoil(&bytes)
             script.spoil(&bytes)
             guard suffix.isEmpty || !script.flag() else { continue }
-            FileManager.default.createFile(atPath: path + suffix, contents: Data(bytes))
+            guard FileManager.default.createFile(atPath: path + suffix, contents: Data(bytes)) else { return }
         }
         Inline.run { try await open(recording.messages) }
     }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The first corpora: the frames of the vectors, and scripts of honest conversations.
+/// The first corpora: the frames of the vectors, alone and in the middle of a conversation, and scripts of any kind.
 enum Seeds {
     static func write(to folder: String, vectors: String) throws {
         var frames: [[UInt8]] = []
@@ -14,8 +14,17 @@ enum Seeds {
         var random = SeededBytes()
         for target in ["handler", "client", "readers", "log"] {
             let scripts = (0..<200).map { index in (0..<(8 + index * 2)).map { _ in random.next() } }
-            try write(scripts, to: folder + "/" + target)
+            let isConversation = target == "handler" || target == "client"
+            try write(scripts + (isConversation ? frames.compactMap(conversation) : []), to: folder + "/" + target)
         }
+    }
+
+    /// A script (`Conversation`): one server, one client, some rounds of honest work, then the frame.
+    private static func conversation(_ frame: [UInt8]) -> [UInt8]? {
+        guard let type = frame.first, frame.count < 256 else { return nil }
+        let setUp = [UInt8](repeating: 0, count: 8)
+        let honest: [UInt8] = [0, 1, 0, 4, 1, 4, 1, 4, 1]
+        return setUp + honest + [9, type, UInt8(frame.count - 1)] + frame.dropFirst()
     }
 
     /// Every hexadecimal string of a vector's file that may be a frame.

@@ -29,6 +29,7 @@ let name = CommandLine.arguments[1]
 if name == "seeds", CommandLine.arguments.count == 4 {
     try Seeds.write(to: CommandLine.arguments[2], vectors: CommandLine.arguments[3])
 } else if let target = targets.first(where: { $0.name == name }) {
+    guard recall_single_threaded_sqlite() == 0 else { usage() }
     // The driver reads its options from the arguments after the program's name.
     var arguments: [UnsafeMutablePointer<CChar>?] = ([CommandLine.arguments[0]] + CommandLine.arguments.dropFirst(2))
         .map { strdup($0) }
