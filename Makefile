@@ -1,5 +1,7 @@
 # `make` lists the targets. SWIFT_FLAGS goes to every build, so that targets run one after the other share their work.
+# CONFIGURATION is that of the tests and of the documentation; in release it wants SWIFT_FLAGS='-Xswiftc -enable-testing'.
 SWIFT_FLAGS ?=
+CONFIGURATION ?= debug
 DEMO ?=
 SIMULATE ?=
 MINUTES ?= 1
@@ -7,7 +9,7 @@ FUZZ ?= --minutes $(MINUTES)
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release install test lint format wasm demo simulate bugs model fuzz docs clean
+.PHONY: help setup build release install test lint format wasm demo simulate bugs model fuzz sanitize coverage docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +18,7 @@ setup: ## check the toolchain, install missing libraries (as root on Debian or U
 	@Scripts/setup
 
 build: setup ## debug build of everything, tests included
-	swift build --build-tests $(SWIFT_FLAGS)
+	swift build --configuration $(CONFIGURATION) --build-tests $(SWIFT_FLAGS)
 
 release: setup ## optimised build of the recall tool
 	swift build --configuration release --product recall $(SWIFT_FLAGS)
@@ -28,8 +30,8 @@ install: release ## put the recall tool into $(PREFIX)/bin
 # The end-to-end tests keep real deadlines, so they share their threads neither with the tests that compute nor with each
 # other: on two busy cores a connection waited 30 s for its hello.
 test: build ## build and run all tests
-	swift test --skip-build --skip RecallEndToEndTests $(SWIFT_FLAGS)
-	swift test --skip-build --no-parallel --filter RecallEndToEndTests $(SWIFT_FLAGS)
+	swift test --configuration $(CONFIGURATION) --skip-build --skip RecallEndToEndTests $(SWIFT_FLAGS)
+	swift test --configuration $(CONFIGURATION) --skip-build --no-parallel --filter RecallEndToEndTests $(SWIFT_FLAGS)
 
 lint: ## check formatting, sizes and what may trap
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples Fuzz
@@ -55,11 +57,17 @@ bugs: setup ## plant bugs, one at a time, and see that the simulator finds each
 fuzz: setup ## build the fuzzers with AddressSanitizer and run each for a while; options: make fuzz MINUTES=60
 	@SWIFT_FLAGS='$(SWIFT_FLAGS)' Scripts/fuzz $(FUZZ)
 
+sanitize: setup ## run all tests under AddressSanitizer, then under ThreadSanitizer
+	@SWIFT_FLAGS='$(SWIFT_FLAGS)' Scripts/sanitize
+
+coverage: setup ## run all tests and report what of the libraries they reach
+	@SWIFT_FLAGS='$(SWIFT_FLAGS)' Scripts/coverage
+
 docs: setup ## build the documentation of the libraries
-	@Scripts/docs $(SWIFT_FLAGS)
+	@Scripts/docs --configuration $(CONFIGURATION) $(SWIFT_FLAGS)
 
 model: ## check the protocol's model with Spin: invariants, and that planted bugs are found
 	@Model/check
 
 clean: ## remove what was built
-	rm -rf .build .build-wasm .build-docs .build-bugs .build-fuzz
+	rm -rf .build .build-wasm .build-docs .build-bugs .build-fuzz .build-address .build-thread .build-coverage

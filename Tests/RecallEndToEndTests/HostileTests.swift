@@ -80,12 +80,13 @@ import Testing
         var pings = ByteWriter()
         for token in 0..<80_000 { pings.frame(Ping(token: UInt64(token))) }
         // Its answers are more than a socket takes whose peer does not read, and less than what the server holds.
-        let bytes = hello() + pings.bytes + length(1) + [0x7f] + [UInt8](repeating: 0, count: 2 << 20)
+        let bad = length(1) + [0x7f] + [UInt8](repeating: 0, count: 2 << 20)
         try await withServer(TestServer(Counter())) { server in
             let peer = try await RawPeer(server.endpoint)
             peer.setReading(false)
-            peer.send(bytes)
+            peer.send(hello() + pings.bytes)
             try await eventually("it is let in") { await server.statistics.connections == 1 }
+            peer.send(bad)
             try await eventually("the server is done with it") { await server.statistics.connections == 0 }
             peer.setReading(true)
             try await eventually("the connection ends") { peer.hasEnded }
