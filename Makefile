@@ -31,11 +31,11 @@ test: build ## build and run all tests
 	swift test --skip-build --no-parallel --filter RecallEndToEndTests $(SWIFT_FLAGS)
 
 lint: ## check formatting, sizes and what may trap
-	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples Fuzz
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples Fuzz Torture
 	@Scripts/tidy
 
 format: ## format all sources in place
-	swift format --in-place --recursive --parallel Package.swift Sources Tests Examples Fuzz
+	swift format --in-place --recursive --parallel Package.swift Sources Tests Examples Fuzz Torture
 
 wasm: setup ## compile the core as Embedded Swift for wasm32
 	@Scripts/wasm
