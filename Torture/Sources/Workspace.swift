@@ -14,6 +14,7 @@ final class Workspace: Sendable {
     let journal: Journal
     private let nextPort: Mutex<Int>
     private let names = Mutex(0)
+    private let disks = Mutex<[SmallDisk]>([])
 
     init(tool: String, seed: UInt64, name: String) throws(TortureError) {
         guard let path = realpath(tool, nil) else { throw .noTool(path: tool) }
@@ -54,6 +55,16 @@ final class Workspace: Sendable {
         let text = tally.now.problems.joined(separator: "\n") + "\n"
         try? text.write(toFile: folder + "/problems", atomically: true, encoding: .utf8)
     }
+
+    func mounted(_ disk: SmallDisk) { disks.withLock { $0.append(disk) } }
+
+    func unmount(_ disk: SmallDisk) {
+        disk.unmount()
+        disks.withLock { $0.removeAll { $0.path == disk.path } }
+    }
+
+    /// What was mounted would outlive this process, and what it holds would not be found by anybody.
+    func unmountAll() { for disk in disks.withLock({ $0 }) { unmount(disk) } }
 
     func remove() { try? FileManager.default.removeItem(atPath: folder) }
 

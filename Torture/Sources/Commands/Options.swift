@@ -40,6 +40,7 @@ enum Session {
         screen.end()
         interruption.end()
         workspace.spawner.killAll()
+        workspace.unmountAll()
         let counts = workspace.tally.now
         let isKept = options.keep || !counts.isGood
         let report = Report(
@@ -66,6 +67,7 @@ private final class Interruption {
             let source = DispatchSource.makeSignalSource(signal: number)
             source.setEventHandler {
                 workspace.spawner.killAll()
+                workspace.unmountAll()
                 workspace.remove()
                 exit(128 + number)
             }

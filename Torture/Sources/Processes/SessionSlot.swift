@@ -8,6 +8,8 @@ struct SessionSlot: Sendable {
         var updates = 100...1500
         /// Seconds between one fault of a client and the next.
         var pauses = 0.2...60.0
+        /// The part of the sessions that go through the proxies.
+        var proxied = 0.4
         /// Seconds that the last session may take after the faults have ended.
         var patience = 240.0
     }
@@ -56,7 +58,7 @@ struct SessionSlot: Sendable {
     }
 
     private mutating func play(_ record: SessionRecord) async throws(TortureError) {
-        let isProxied = random.chance(0.4)
+        let isProxied = random.chance(treatment.proxied)
         var plan = ClientProcess.Plan(servers: someOf(isProxied ? proxies : servers))
         plan.durability = random.chance(0.15) ? "disk" : "process"
         let planned = Int.random(in: treatment.updates, using: &random)
