@@ -3,10 +3,11 @@ SWIFT_FLAGS ?=
 DEMO ?=
 SIMULATE ?=
 MINUTES ?= 1
+TORTURE ?=
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release install test lint format wasm demo simulate bugs model fuzz docs clean
+.PHONY: help setup build release install test lint format wasm demo simulate bugs model fuzz torture docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +54,9 @@ bugs: setup ## plant bugs, one at a time, and see that the simulator finds each
 
 fuzz: setup ## build the fuzzers with AddressSanitizer and run each for a while; options: make fuzz MINUTES=60
 	@Scripts/fuzz $(MINUTES)
+
+torture: setup ## kill real processes, break connections and disks; options: make torture MINUTES=10 TORTURE="--seed 7"
+	@SWIFT_FLAGS="$(SWIFT_FLAGS)" Scripts/torture all --minutes $(MINUTES) $(TORTURE)
 
 docs: setup ## build the documentation of the libraries
 	@Scripts/docs $(SWIFT_FLAGS)

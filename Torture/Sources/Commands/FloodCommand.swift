@@ -16,7 +16,7 @@ struct FloodCommand: AsyncParsableCommand {
 
     func run() async throws {
         let extent = extent
-        try await Session.run(options, "flood") { workspace in
+        try await Rig.run(options, "flood") { workspace in
             try await Flood(workspace, extent.extent, vectors: extent.vectors).run()
         }
     }

@@ -19,7 +19,7 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         let extent = extent
-        try await Session.run(options, "run") { workspace in try await Campaign(workspace, extent).run() }
+        try await Rig.run(options, "run") { workspace in try await Campaign(workspace, extent).run() }
     }
 }
 

@@ -35,6 +35,7 @@ struct DescriptorTrial: Sendable {
         await feed(clients, seconds: 4)
         let spent = Self.processorSeconds(server.child.id) - cpu
         for file in held { close(file) }
+        check(spent < 2, String(format: "a server with nothing to do used %.1f s of processor time in 4 s", spent))
         workspace.tally.note(
             "a server with \(limit) descriptors and \(held.count) connections more took "
                 + String(format: "%.1f s of processor time in 4 s", spent))

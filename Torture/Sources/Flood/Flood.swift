@@ -142,7 +142,7 @@ struct Flood: Sendable {
                 let treatment = treatment
                 group.addTask {
                     var slot = SessionSlot(
-                        workspace, judge, place: place, servers: [port], proxies: [], ending: ending, treatment)
+                        workspace, judge, place: 1000 + place, servers: [port], proxies: [], ending: ending, treatment)
                     await slot.run()
                 }
             }
