@@ -24,6 +24,7 @@ enum Item: String, CaseIterable, Sendable {
     case diskSync = "disk: fsync failed"
     case descriptorRounds = "servers short of file descriptors"
     case malformedFrames = "malformed frames"
+    case harmlessFrames = "altered frames that the server went on after"
     case silentConnections = "connections that said nothing"
     case sessions = "sessions"
     case updatesSent = "updates sent"
