@@ -14,7 +14,8 @@ final class Workspace: Sendable {
     let journal: Journal
     private let nextPort: Mutex<Int>
     private let names = Mutex(0)
-    private let disks = Mutex<[SmallDisk]>([])
+    /// Nil once nothing more may be mounted.
+    private let disks = Mutex<[SmallDisk]?>([])
 
     init(tool: String, seed: UInt64, name: String) throws(TortureError) {
         guard let path = realpath(tool, nil) else { throw .noTool(path: tool) }
@@ -56,15 +57,30 @@ final class Workspace: Sendable {
         try? text.write(toFile: folder + "/problems", atomically: true, encoding: .utf8)
     }
 
-    func mounted(_ disk: SmallDisk) { disks.withLock { $0.append(disk) } }
+    func mount(_ name: String, kilobytes: Int) throws(TortureError) -> SmallDisk {
+        let path = "\(folder)/\(name)"
+        return try disks.withLock { disks throws(TortureError) in
+            guard disks != nil else { throw .unexpected("the run is over") }
+            let disk = try SmallDisk(path: path, kilobytes: kilobytes)
+            disks?.append(disk)
+            return disk
+        }
+    }
 
     func unmount(_ disk: SmallDisk) {
         disk.unmount()
-        disks.withLock { $0.removeAll { $0.path == disk.path } }
+        disks.withLock { $0?.removeAll { $0.path == disk.path } }
     }
 
-    /// What was mounted would outlive this process, and what it holds would not be found by anybody.
-    func unmountAll() { for disk in disks.withLock({ $0 }) { unmount(disk) } }
+    /// Ends all processes and unmounts all disks: they would outlive this process. No others follow.
+    func end() {
+        spawner.end()
+        let left = disks.withLock { disks in
+            defer { disks = nil }
+            return disks ?? []
+        }
+        for disk in left { disk.unmount() }
+    }
 
     func remove() { try? FileManager.default.removeItem(atPath: folder) }
 

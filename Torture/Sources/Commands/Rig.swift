@@ -24,8 +24,7 @@ enum Rig {
         }
         screen.end()
         interruption.end()
-        workspace.spawner.killAll()
-        workspace.unmountAll()
+        workspace.end()
         let counts = workspace.tally.now
         let isKept = options.keep || !counts.isGood
         let report = Report(
@@ -51,8 +50,7 @@ private final class Interruption {
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number)
             source.setEventHandler {
-                workspace.spawner.killAll()
-                workspace.unmountAll()
+                workspace.end()
                 workspace.remove()
                 exit(128 + number)
             }

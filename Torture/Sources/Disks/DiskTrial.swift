@@ -39,8 +39,7 @@ struct DiskTrial: Sendable {
     }
 
     mutating func run() async throws(TortureError) {
-        let disk = fault == .full ? try SmallDisk(path: "\(workspace.folder)/\(name)", kilobytes: 16_384) : nil
-        if let disk { workspace.mounted(disk) }
+        let disk = fault == .full ? try workspace.mount(name, kilobytes: 16_384) : nil
         let kind: Kind = random.chance(0.7) ? .text : .json
         let maker = UpdateMaker(
             kind: kind, session: random.below(1000), random: SeededGenerator(seed: random.next(), stream: 0))

@@ -36,7 +36,7 @@ struct Disks: Sendable {
         switch fault {
         case .full:
             do throws(TortureError) {
-                try SmallDisk(path: "\(workspace.folder)/trial", kilobytes: 64).unmount()
+                workspace.unmount(try workspace.mount("trial", kilobytes: 64))
                 return nil
             } catch {
                 return "\(error)"

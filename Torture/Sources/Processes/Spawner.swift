@@ -28,6 +28,7 @@ final class Spawner: Sendable {
         var children: [pid_t: Child] = [:]
         /// Processes that ended before their `Child` was made.
         var early: Set<pid_t> = []
+        var hasEnded = false
     }
 
     private let state = Mutex(State())
@@ -78,9 +79,13 @@ final class Spawner: Sendable {
         }
     }
 
-    /// SIGKILL to every process that is left.
-    func killAll() {
-        for child in state.withLock({ Array($0.children.values) }) { child.signal(SIGKILL, group: true) }
+    /// SIGKILL to every process that is left. No others follow.
+    func end() {
+        let left = state.withLock { state in
+            state.hasEnded = true
+            return Array(state.children.values)
+        }
+        for child in left { child.signal(SIGKILL, group: true) }
     }
 
     private func adopt(_ child: Child) -> Child {
@@ -106,6 +111,9 @@ final class Spawner: Sendable {
     private func makeNext() {
         wakeUp.wait()
         guard let job = state.withLock({ $0.jobs.isEmpty ? nil : $0.jobs.removeFirst() }) else { return }
+        guard !state.withLock({ $0.hasEnded }) else {
+            return job.answer.resume(returning: .failure(.unexpected("the run is over")))
+        }
         job.answer.resume(returning: Self.spawn(job.arguments, job.directory, job.files))
     }
 
