@@ -23,7 +23,7 @@ final class Workspace: Sendable {
         self.tool = String(cString: path)
         guard access(self.tool, X_OK) == 0 else { throw .noTool(path: tool) }
         self.seed = seed
-        folder = NSTemporaryDirectory() + "/recall-torture-\(name)-\(getpid())-\(seed)"
+        folder = FileManager.default.temporaryDirectory.path + "/recall-torture-\(name)-\(getpid())-\(seed)"
         for folder in [folder, folder + "/servers", folder + "/sessions"] { try makeFolder(folder) }
         key = folder + "/key"
         try Self.makeKey(key)
