@@ -44,7 +44,7 @@ struct Flood: Sendable {
         await pause(3)
         let cold = try ServerMemory(of: server.child.id)
         // What so many connections at once take, the allocator keeps for the next time: that is no growth.
-        await flood(server, frames: extent.frames / 10, connections: extent.connections, stream: 20_000)
+        await flood(server, frames: extent.frames, connections: extent.connections, stream: 20_000)
         await pause(5)
         let before = try ServerMemory(of: server.child.id)
         let peak = Mutex(0)
@@ -64,9 +64,9 @@ struct Flood: Sendable {
         let fromCold = Double(after.resident - cold.resident) * 100 / Double(cold.resident)
         let tally = workspace.tally
         tally.note("server's memory before anything: \(cold.text)")
-        tally.note("  after a first flood, with a tenth of the frames: \(before.text)")
-        tally.note("  in the flood: at most \(peak.withLock { $0 }) kB")
-        tally.note("  after the flood: \(after.text), \(percent(growth)); since before anything \(percent(fromCold))")
+        tally.note("  after a first flood: \(before.text)")
+        tally.note("  in a second one: at most \(peak.withLock { $0 }) kB")
+        tally.note("  after it: \(after.text), \(percent(growth)); since before anything \(percent(fromCold))")
         tally.note("answers: \(outcomes.text)")
         if growth > Double(extent.growth) {
             tally.problem("the server's memory grew by \(percent(growth)), more than \(extent.growth) %")
