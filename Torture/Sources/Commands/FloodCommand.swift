@@ -7,8 +7,8 @@ struct FloodCommand: AsyncParsableCommand {
         abstract: "Malformed frames and silent connections against a server in use; its memory must not grow.",
         discussion: """
             Memory is the resident set of the server's process. It is compared after the flood with what it was after \
-            a first one of the same size: what many connections take at once is kept for the next time. All figures are \
-            printed, and half more than before anything is too much, too. Honest sessions go on meanwhile, and are \
+            a first one of the same size: what many connections take at once is kept for the next time. All figures \
+            are printed, and half more than before anything is too much, too. Honest sessions go on meanwhile, and are \
             compared at the end.
             """)
 
