@@ -80,7 +80,7 @@ struct DescriptorTrial: Sendable {
     private func finish(_ client: ClientProcess, _ record: SessionRecord) async {
         client.child.closeInput()
         let end = await client.child.end(within: 60)
-        check(end == .code(0), "\(record.name) ended with \(end.map { "\($0)" } ?? "nothing") \(record.now.words)")
+        check(end == .code(0), "\(record.name) ended with \(end.map { "\($0)" } ?? "nothing") \(record.now.said)")
         if end == nil { _ = await client.child.killed() }
         _ = await judge.judge(record, isComplete: end == .code(0))
     }

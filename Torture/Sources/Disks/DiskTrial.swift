@@ -134,8 +134,7 @@ struct DiskTrial: Sendable {
     }
 
     private func problem(_ record: SessionRecord, _ text: String) {
-        let words = record.now.words.joined(separator: " ").prefix(400)
-        workspace.tally.problem("\(record.name): \(text): \(words)")
+        workspace.tally.problem("\(record.name): \(text): \(record.now.said.prefix(400))")
     }
 
     /// Of the larger of the log's files.

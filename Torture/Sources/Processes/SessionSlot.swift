@@ -103,8 +103,7 @@ struct SessionSlot: Sendable {
     }
 
     private func giveUp(_ run: ClientRun, _ record: SessionRecord) async {
-        let said = record.now.words.suffix(3).joined(separator: " ")
-        workspace.tally.problem("\(record.name): \(record.outstanding) updates got no answer: \(said)")
+        workspace.tally.problem("\(record.name): \(record.outstanding) updates got no answer: \(record.now.said)")
         _ = await run.client?.child.killed()
         _ = await judge.judge(record, isComplete: false)
     }

@@ -41,9 +41,14 @@ final class SessionRecord: Sendable {
         var answersOfProcess = 0
         /// What the present client process said on standard error that is no event.
         var words: [String] = []
+        /// What it said last of its connection.
+        var lastEvent = ""
         /// Updates that a client called unknown: each is still to be answered, or was applied.
         var unknown = 0
         var recalls = 0
+
+        /// What to tell of a client that did not do what it should.
+        var said: String { (words.suffix(10) + [lastEvent]).joined(separator: " ") }
     }
 
     let name: String
@@ -80,7 +85,7 @@ final class SessionRecord: Sendable {
     /// A new client process: the lines of the session from its beginning.
     func restart() -> String {
         state.withLock { state in
-            (state.answersOfProcess, state.words) = (0, [])
+            (state.answersOfProcess, state.words, state.lastEvent) = (0, [], "")
             return state.updates.map { $0.line + "\n" }.joined()
         }
     }
@@ -131,6 +136,7 @@ final class SessionRecord: Sendable {
                 state.withLock { if $0.words.count < 50 { $0.words.append(line) } }
                 continue
             }
+            state.withLock { $0.lastEvent = line }
             switch event {
             case "recalled":
                 state.withLock { $0.recalls += 1 }
