@@ -6,10 +6,11 @@ DEMO ?=
 SIMULATE ?=
 MINUTES ?= 1
 FUZZ ?= --minutes $(MINUTES)
+TORTURE ?= all --minutes $(MINUTES)
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release install test lint format wasm demo simulate bugs model fuzz sanitize coverage docs clean
+.PHONY: help setup build release install test lint format wasm demo simulate bugs model fuzz torture sanitize coverage docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,11 +35,11 @@ test: build ## build and run all tests
 	swift test --configuration $(CONFIGURATION) --skip-build --no-parallel --filter RecallEndToEndTests $(SWIFT_FLAGS)
 
 lint: ## check formatting, sizes and what may trap
-	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples Fuzz
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples Fuzz Torture
 	@Scripts/tidy
 
 format: ## format all sources in place
-	swift format --in-place --recursive --parallel Package.swift Sources Tests Examples Fuzz
+	swift format --in-place --recursive --parallel Package.swift Sources Tests Examples Fuzz Torture
 
 wasm: setup ## compile the core as Embedded Swift for wasm32
 	@Scripts/wasm
@@ -62,6 +63,9 @@ sanitize: setup ## run all tests under AddressSanitizer, then under ThreadSaniti
 
 coverage: setup ## run all tests and report what of the libraries they reach
 	@SWIFT_FLAGS='$(SWIFT_FLAGS)' Scripts/coverage
+
+torture: setup ## kill real processes, break connections and disks; options: make torture MINUTES=10
+	@SWIFT_FLAGS='$(SWIFT_FLAGS)' Scripts/torture $(TORTURE)
 
 docs: setup ## build the documentation of the libraries
 	@Scripts/docs --configuration $(CONFIGURATION) $(SWIFT_FLAGS)

@@ -105,6 +105,15 @@ let package = Package(
             dependencies: [
                 "Recall", "RecallCore", "RecallServer", .product(name: "Logging", package: "swift-log"),
             ], path: "Tests/TestHost"),
+        // Kills real processes and breaks real connections. It judges the others, so it shares no code with them.
+        .systemLibrary(name: "CSpawn", path: "Torture/CSpawn"),
+        .executableTarget(
+            name: "recall-torture",
+            dependencies: [
+                "CSpawn", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ], path: "Torture/Sources"),
         .testTarget(
             name: "RecallSimulationTests", dependencies: ["recall", "Recall", "RecallClient", "RecallTesting"]),
         .testTarget(

@@ -19,6 +19,7 @@ final class PeerChannelHandler: ChannelDuplexHandler, PeerTransport {
     private var isReadDue = false
     /// Bytes that may still come once closing has begun; nil before.
     private var bytesToLinger: Int?
+    private var lingering: Scheduled<Void>?
 
     private static let lingerBytes = 8 << 20
     private static let lingerTime = TimeAmount.seconds(2)
@@ -30,7 +31,11 @@ final class PeerChannelHandler: ChannelDuplexHandler, PeerTransport {
         peer = run.accept(self)
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) { (channel, peer) = (nil, nil) }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        // It holds the channel, with the buffers that it reads into, and nothing is left to wait for.
+        lingering?.cancel()
+        (channel, peer, lingering) = (nil, nil, nil)
+    }
 
     // MARK: Reading
 
@@ -84,6 +89,6 @@ final class PeerChannelHandler: ChannelDuplexHandler, PeerTransport {
         guard channel.isActive else { return channel.close(promise: nil) }
         channel.close(mode: .output, promise: nil)
         resumeReading()
-        channel.eventLoop.scheduleTask(in: Self.lingerTime) { channel.close(promise: nil) }
+        lingering = channel.eventLoop.scheduleTask(in: Self.lingerTime) { channel.close(promise: nil) }
     }
 }
