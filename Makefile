@@ -10,7 +10,7 @@ TORTURE ?= all --minutes $(MINUTES)
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release install test lint format wasm demo simulate bugs model fuzz torture sanitize coverage docs clean
+.PHONY: help setup build release install test lint format wasm demo simulate same bugs model fuzz torture sanitize coverage docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,13 +47,19 @@ wasm: setup ## compile the core as Embedded Swift for wasm32
 demo: release ## type into many sessions while their server is killed again and again; options: make demo DEMO="--kills 50"
 	@"$$(swift build --configuration release --product recall $(SWIFT_FLAGS) --show-bin-path)"/recall demo $(DEMO)
 
-simulate: release ## run everything in a simulated world full of faults; options: make simulate SIMULATE="--minutes 60"
+simulate: release ## run everything in a simulated world full of faults; options: make simulate SIMULATE="--faults 1000000"
 	@"$$(swift build --configuration release --product recall $(SWIFT_FLAGS) --show-bin-path)"/recall simulate $(SIMULATE)
 
-# A build of its own, in a folder of its own: no other one contains what is planted in it.
+same: build release ## see that the same seeds give the same runs in a debug build and a release build
+	@Scripts/same "$$(swift build --product recall $(SWIFT_FLAGS) --show-bin-path)/recall" \
+		"$$(swift build --configuration release --product recall $(SWIFT_FLAGS) --show-bin-path)/recall"
+
+# Shares what was built of the dependencies. The next build of any other target compiles our modules again, without what is
+# planted in them: the compiler's arguments are others then.
 bugs: setup ## plant bugs, one at a time, and see that the simulator finds each
-	RECALL_PLANTED_BUGS=1 swift build --configuration release --scratch-path .build-bugs --product recall $(SWIFT_FLAGS)
-	.build-bugs/release/recall simulate --bugs
+	RECALL_PLANTED_BUGS=1 swift build --configuration release --product recall $(SWIFT_FLAGS)
+	@cp "$$(swift build --configuration release --product recall $(SWIFT_FLAGS) --show-bin-path)/recall" .build/recall-bugs
+	@.build/recall-bugs simulate --bugs
 
 fuzz: setup ## build the fuzzers with AddressSanitizer and run each for a while; options: make fuzz MINUTES=60
 	@SWIFT_FLAGS='$(SWIFT_FLAGS)' Scripts/fuzz $(FUZZ)
@@ -74,4 +80,4 @@ model: ## check the protocol's model with Spin: invariants, and that planted bug
 	@Model/check
 
 clean: ## remove what was built
-	rm -rf .build .build-wasm .build-docs .build-bugs .build-fuzz .build-address .build-thread .build-coverage
+	rm -rf .build .build-wasm .build-docs .build-fuzz .build-address .build-thread .build-coverage

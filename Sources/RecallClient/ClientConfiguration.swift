@@ -23,6 +23,8 @@ public struct ClientConfiguration: Sendable {
     /// How long `open` waits for a server before it throws `unreachable`; nil: for ever. An open session waits for
     /// ever.
     public var openTimeout: Duration? = .seconds(30)
+    /// Bytes of a whole history that goes along with an attach, unasked.
+    package var rideAlong = WireLimits.rideAlong
     package var surroundings = Surroundings()
     /// Where the client runs; nil: on a loop of the process.
     package var eventLoop: (any EventLoop)?

@@ -86,6 +86,7 @@ final class SessionDriver: LinkUser {
         var limits = ClientLimits()
         limits.windowMessages = max(1, link.configuration.windowMessages)
         limits.windowBytes = max(1, link.configuration.windowBytes)
+        limits.rideAlong = link.configuration.rideAlong
         machine = ClientMachine(recovered, limits: limits, cryptography)
         let bound = NIOLoopBound(self, eventLoop: link.eventLoop)
         stallTimer = link.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in

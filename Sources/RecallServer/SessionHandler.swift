@@ -93,10 +93,11 @@ public final class SessionHandler: Sendable {
     }
 
     /// Names a new session under the newest key. Nothing is stored for it.
-    public func nextKey() -> SessionID {
+    public func nextKey() -> SessionID { name(under: ring.withLock { $0.newest }) }
+
+    func name(under key: KeyID?) -> SessionID {
         let number = counter.wrappingAdd(1, ordering: .relaxed).oldValue
-        let key = ring.withLock { $0.newest } ?? KeyID(0)
-        return SessionID(key: key, issuer: issuer, counter: number)
+        return SessionID(key: key ?? KeyID(0), issuer: issuer, counter: number)
     }
 
     /// All names that this handler gave under its newest key, recomputed and not stored.

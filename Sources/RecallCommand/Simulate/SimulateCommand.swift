@@ -1,5 +1,8 @@
 internal import ArgumentParser
 internal import Foundation
+#if RECALL_PLANTED_BUGS
+    internal import RecallCore
+#endif
 internal import RecallTesting
 
 /// `recall simulate`
@@ -7,25 +10,34 @@ struct Simulate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run real clients, servers and logs in a simulated world, and break it in every way there is.",
         discussion: """
-            Virtual time, one thread, and a seed that decides everything: the same seed gives the same run. Each run \
-            has a phase full of faults and one without, in which everything must come to rest. What callers were told \
-            is compared with what was meant.
+            Virtual time, one thread for each run, and a seed that decides everything: the same seed gives the same \
+            run. Each run has a phase full of faults and one without, in which everything must come to rest. What \
+            callers were told is compared with what was meant.
 
             Exits with 0 only if nothing was wrong and, over many seeds, every fault was injected. On a failure the \
-            seed and its shortest scenario are printed.
+            lowest seed that fails and its shortest scenario are printed.
             """)
 
     @Option(help: ArgumentHelp("Run this seed alone.", valueName: "number"))
     var seed: UInt64?
 
-    @Option(help: ArgumentHelp("Run so many seeds; 200 if nothing else is said.", valueName: "number"))
+    @Option(help: ArgumentHelp("Run so many seeds.", valueName: "number"))
     var seeds: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Run seeds until there were so many faults; \(Self.usualFaults) if nothing else is said.",
+            valueName: "number"))
+    var faults: Int?
 
     @Option(help: ArgumentHelp("Run seeds for so long.", valueName: "number"))
     var minutes: Double?
 
     @Option(help: ArgumentHelp("The first seed of many.", valueName: "number"))
     var from: UInt64 = 1
+
+    @Option(help: ArgumentHelp("Runs at once; one for each core if nothing is said.", valueName: "number"))
+    var jobs: Int?
 
     @Flag(help: "With --seed: print everything that happens.")
     var transcript = false
@@ -41,10 +53,19 @@ struct Simulate: AsyncParsableCommand {
         var bug: String?
     #endif
 
+    private static let usualFaults = 200_000
+    /// So many runs see every fault.
+    private static let manySeeds = 200
+
     func validate() throws {
-        guard (seed == nil ? 0 : 1) + (seeds == nil ? 0 : 1) + (minutes == nil ? 0 : 1) <= 1 else {
-            throw ValidationError("only one of --seed, --seeds and --minutes may be given")
+        let ends = [seed != nil, seeds != nil, faults != nil, minutes != nil].filter { $0 }.count
+        guard ends <= 1 else {
+            throw ValidationError("only one of --seed, --seeds, --faults and --minutes may be given")
         }
+        guard (1...1_000_000_000_000).contains(faults ?? 1) else {
+            throw ValidationError("--faults must be 1 to 1000000000000")
+        }
+        guard (1...1000).contains(jobs ?? 1) else { throw ValidationError("--jobs must be 1 to 1000") }
         guard (1...100_000_000).contains(seeds ?? 1) else { throw ValidationError("--seeds must be 1 to 100000000") }
         guard (minutes ?? 1) > 0, (minutes ?? 1) <= 10_000 else {
             throw ValidationError("--minutes must be 0 to 10000")
@@ -52,11 +73,16 @@ struct Simulate: AsyncParsableCommand {
     }
 
     func run() async throws {
+        let jobs = jobs ?? max(1, ProcessInfo.processInfo.activeProcessorCount)
         #if RECALL_PLANTED_BUGS
-            if bugs || bug != nil {
-                guard try await PlantedBugHunt(limit: UInt64(seeds ?? 400)).run(only: bug) else {
-                    throw ExitCode.failure
-                }
+            let hunt = PlantedBugHunt(limit: UInt64(seeds ?? 400))
+            if let bug {
+                guard let bug = PlantedBug(rawValue: bug) else { throw ValidationError("there is no bug \(bug)") }
+                guard try await hunt.find(bug) else { throw ExitCode.failure }
+                return
+            }
+            if bugs {
+                guard try await hunt.run(jobs: jobs) else { throw ExitCode.failure }
                 return
             }
         #endif
@@ -65,28 +91,34 @@ struct Simulate: AsyncParsableCommand {
         if let seed {
             tally.add(await Simulation.run(seed: seed, isTranscribed: transcript))
         } else {
-            let limit = minutes.map { began + .seconds($0 * 60) }
-            let count = limit == nil ? seeds ?? 200 : .max
-            var next = from
-            while tally.seeds < count, tally.failure == nil, limit.map({ ContinuousClock.now < $0 }) ?? true {
-                tally.add(await Simulation.run(seed: next))
-                next &+= 1
-                if !json, Output.isTerminal {
-                    FileHandle.standardOutput.write(Data("\r\(tally.progress)\u{1b}[K".utf8))
-                }
-            }
-            if !json, Output.isTerminal { FileHandle.standardOutput.write(Data("\r\u{1b}[K".utf8)) }
+            tally = await many(jobs: jobs, since: began)
         }
         if let failure = tally.failure, !transcript { tally.shrunk = await Simulation.shrink(seed: failure.seed) }
-        tally.seconds =
-            Double((ContinuousClock.now - began).components.attoseconds / 1_000_000_000_000_000) / 1000
-            + Double((ContinuousClock.now - began).components.seconds)
-        let isComplete = seed != nil || tally.missing.isEmpty
+        tally.seconds = (ContinuousClock.now - began) / .seconds(1)
+        // Few runs need not see everything.
+        let isComplete = seed != nil || (seeds ?? .max) < Self.manySeeds || tally.missing.isEmpty
         if json {
             try Output.line(tally.json(isComplete: isComplete))
         } else {
             try Output.line(tally.table(isComplete: isComplete))
         }
         if tally.failure != nil || !isComplete { throw ExitCode.failure }
+    }
+
+    private func many(jobs: Int, since began: ContinuousClock.Instant) async -> SimulationTally {
+        var tally = SimulationTally()
+        let limit = minutes.map { began + .seconds($0 * 60) }
+        let faults = faults ?? (seeds == nil && minutes == nil ? Self.usualFaults : .max)
+        let showsProgress = !json && Output.isTerminal
+        await SeedRunner(jobs: jobs).run(from: from) { report in
+            tally.add(report)
+            if showsProgress {
+                FileHandle.standardOutput.write(Data("\r\(tally.progress)\u{1b}[K".utf8))
+            }
+            return tally.failure == nil && tally.seeds < seeds ?? .max && tally.faults < faults
+                && limit.map { ContinuousClock.now < $0 } ?? true
+        }
+        if showsProgress { FileHandle.standardOutput.write(Data("\r\u{1b}[K".utf8)) }
+        return tally
     }
 }

@@ -191,6 +191,9 @@ package struct HandlerMachine: ~Copyable {
         return SessionKeys.vector(vectorKey: vectorKey, identity: identity, cryptography)
     }
 
+    /// The key that sessions are issued under; nil if there is none.
+    package var issuingKey: KeyID? { ring.newest }
+
     /// Replaces the ring. Sessions whose key is gone or another one are deleted; their clients are refused from then
     /// on.
     package mutating func use(_ ring: KeyRing, _ host: some SessionHost) {

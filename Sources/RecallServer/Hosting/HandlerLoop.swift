@@ -112,7 +112,9 @@ final class HandlerLoop {
     /// One frame's body. Call `pump` when the batch it came in is through.
     func receive(_ id: ConnectionID, _ body: RawSpan) {
         let handler = handler
-        machine.receive(id, body, now: host.instant(), host) { handler.nextKey() }
+        // The handler's own ring may be newer by a moment, and then its newest key is not held here yet.
+        let key = machine.issuingKey
+        machine.receive(id, body, now: host.instant(), host) { handler.name(under: key) }
     }
 
     /// More bytes of a frame of history that is not whole yet.

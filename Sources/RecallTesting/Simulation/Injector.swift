@@ -23,7 +23,8 @@ final class Injector: @unchecked Sendable {
             world.madUntil = world.timeline.now + Int64.random(in: 500_000_000...4_000_000_000, using: &random)
         case .crashClient, .losePower, .pauseClient, .restoreBackup: injectIntoClient(fault, &random)
         case .deleteCopy, .slowDisk, .failDisk, .fillDisk, .crashInWrite: injectIntoMember(fault, &random)
-        case .cutConnection, .halfOpen, .delayDeliveries, .lateFrames, .repeatFrames, .replayConnection, .moveClient:
+        case .cutConnection, .halfOpen, .delayDeliveries, .lateFrames, .repeatFrames, .replayConnection, .moveClient,
+            .alterDeterminants, .alterOffer, .alterConfirmation:
             injectIntoNetwork(fault, &random)
         case .poisonMessage: world.order(.kill)
         case .spoilState: world.order(.spoil)
@@ -32,15 +33,15 @@ final class Injector: @unchecked Sendable {
         }
     }
 
-    private static func pause(_ random: inout SeededGenerator) -> Int64 {
-        [50_000_000, 1_000_000_000, 4_000_000_000, 15_000_000_000].randomElement(using: &random) ?? 1_000_000_000
+    private func pause(_ random: inout SeededGenerator) -> Int64 {
+        world.scenario.pauses.randomElement(using: &random) ?? 1_000_000_000
     }
 
     // MARK: Servers
 
     private func injectIntoServer(_ fault: SimulationFault, _ random: inout SeededGenerator) {
         guard let server = world.servers.randomElement(using: &random), let life = server.life else { return }
-        let pause = Self.pause(&random)
+        let pause = pause(&random)
         switch fault {
         case .crashServer:
             world.injected(fault, server.name)
@@ -100,9 +101,12 @@ final class Injector: @unchecked Sendable {
                 server.use(ring)
             }
         }
-        guard fault == .retireKey else { return }
-        let retired = KeyID(world.lastKey - 1)
-        world.retiredKeys.insert(retired.rawValue)
+        // Nobody keeps old keys for ever.
+        let oldest = (1...world.lastKey).first { !world.retiredKeys.contains($0) } ?? world.lastKey
+        let isFull = world.lastKey - oldest >= 5
+        guard fault == .retireKey || isFull else { return }
+        let retired = KeyID(isFull ? oldest : world.lastKey - 1)
+        guard world.retiredKeys.insert(retired.rawValue).inserted else { return }
         for server in world.servers {
             var ring = server.ring
             ring.retire(retired)
@@ -114,7 +118,7 @@ final class Injector: @unchecked Sendable {
 
     private func injectIntoClient(_ fault: SimulationFault, _ random: inout SeededGenerator) {
         guard let client = world.clients.randomElement(using: &random), client.isUp else { return }
-        let pause = Self.pause(&random)
+        let pause = pause(&random)
         switch fault {
         case .crashClient, .losePower:
             world.injected(fault, client.name)
@@ -143,7 +147,7 @@ final class Injector: @unchecked Sendable {
         switch fault {
         case .crashInWrite:
             guard let medium = member.store.medium as? SQLiteMedium else { return }
-            let (isPowerLoss, pause) = (random.chance(50), Self.pause(&random))
+            let (isPowerLoss, pause) = (random.chance(50), pause(&random))
             medium.die(afterWrites: Int.random(in: 0...12, using: &random)) { [world] in
                 let process = member.node.process
                 world.timeline.after(0) {
@@ -154,6 +158,7 @@ final class Injector: @unchecked Sendable {
                 }
             }
         case .deleteCopy:
+            if random.chance(50), deleteBesideEffect(&random) { return }
             guard let session = member.session, let server = world.servers.randomElement(using: &random),
                 let handler = server.life?.handler
             else { return }
@@ -162,13 +167,13 @@ final class Injector: @unchecked Sendable {
         case .slowDisk:
             world.injected(fault, member.name)
             member.store.latency = Int64.random(in: 20_000_000...2_000_000_000, using: &random)
-            world.timeline.after(Self.pause(&random)) { member.store.latency = 1_000_000 }
+            world.timeline.after(pause(&random)) { member.store.latency = 1_000_000 }
         case .failDisk, .fillDisk:
             world.injected(fault, member.name)
             let count = Int.random(in: 1...3, using: &random)
             if let medium = member.store.medium as? SQLiteMedium {
                 medium.fail(count, isFull: fault == .fillDisk)
-                world.timeline.after(Self.pause(&random)) { medium.recover() }
+                world.timeline.after(pause(&random)) { medium.recover() }
             } else {
                 member.store.failures = (
                     count, fault == .failDisk ? "the disk cannot be written" : "the disk is full"
@@ -176,6 +181,19 @@ final class Injector: @unchecked Sendable {
             }
         default: break
         }
+    }
+
+    /// Deletes a copy whose effect is out; false if there is none.
+    private func deleteBesideEffect(_ random: inout SeededGenerator) -> Bool {
+        for server in world.servers.shuffled(using: &random) {
+            guard let life = server.life, let handler = life.handler,
+                let place = life.effectsOut.min(by: { $0.order < $1.order })
+            else { continue }
+            world.injected(.deleteCopy, "beside an effect on \(server.name)")
+            handler.deleteSession(place.session)
+            return true
+        }
+        return false
     }
 
     // MARK: The network
@@ -197,11 +215,19 @@ final class Injector: @unchecked Sendable {
         case .delayDeliveries:
             world.injected(fault, "\(connection.id)")
             let stream = random.chance(50) ? connection.up : connection.down
-            stream.stall(until: world.timeline.now + Self.pause(&random))
+            stream.stall(until: world.timeline.now + pause(&random))
+        case .alterDeterminants, .alterOffer, .alterConfirmation:
+            let bit = random.next()
+            let stream = fault == .alterConfirmation ? connection.up : connection.down
+            stream.tamper = { [world, unowned stream] bytes in
+                guard !world.isCalm, let altered = Tampering.alter(fault, in: bytes, bit: bit) else { return bytes }
+                stream.tamper = nil
+                world.injected(fault, "\(connection.id)")
+                return altered
+            }
         case .repeatFrames:
             // Frames of an earlier attach on the same connection.
-            let late = connection.frames.filter { $0.stream < connection.lastStream }
-            guard let first = late.randomElement(using: &random) else { return }
+            guard let first = connection.framesOfLeftStreams.randomElement(using: &random) else { return }
             world.injected(fault, "\(connection.id)")
             connection.up.inject(first.bytes)
         default: break
@@ -211,15 +237,31 @@ final class Injector: @unchecked Sendable {
     /// The client leaves a connection on which much of what it sent is still under way.
     private func abandon(_ fault: SimulationFault, _ random: inout SeededGenerator) {
         let open = world.network.connections.filter { $0.isOpenAtClient && $0.isOpenAtServer }
-        guard let connection = open.randomElement(using: &random) else { return }
+        guard fault == .lateFrames || world.servers.count > 1, let connection = open.randomElement(using: &random)
+        else { return }
         world.injected(fault, "\(connection.id)")
         if fault == .lateFrames {
-            connection.up.stall(until: world.timeline.now + Self.pause(&random))
+            connection.up.stall(until: world.timeline.now + pause(&random))
         } else {
             for client in world.clients where client.process === connection.client { client.server += 1 }
         }
+        let comesBack = fault == .moveClient && random.chance(80)
+        // Long enough for another server to go on with all, or with a part of what was under way.
+        let pause = [5_000_000, 20_000_000, 100_000_000, 500_000_000].randomElement(using: &random) ?? 0
         // Something is to be under way.
-        world.timeline.after(Int64.random(in: 0...300_000_000, using: &random)) {
+        world.timeline.after(Int64.random(in: 0...300_000_000, using: &random)) { [self] in
+            connection.down.sever(tellsAfter: 0)
+            if comesBack { world.timeline.after(Int64(pause)) { [self] in comeBack(connection) } }
+        }
+    }
+
+    /// A client that was moved finds its way back to the server that has its old copies.
+    private func comeBack(_ former: SimulatedConnection) {
+        guard !world.isCalm, let client = world.clients.first(where: { $0.process === former.client }),
+            let server = world.servers.firstIndex(where: { $0.life?.process === former.server })
+        else { return }
+        client.server = server
+        for connection in world.network.connections where connection.client === client.process {
             connection.down.sever(tellsAfter: 0)
         }
     }

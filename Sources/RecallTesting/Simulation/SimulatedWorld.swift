@@ -13,6 +13,7 @@ final class SimulatedWorld: @unchecked Sendable {
     let timeline = Timeline()
     let scenario: Scenario
     let population: any Population
+    let weather: Weather
     let outside: Outside
     let files: ScratchFiles
     private(set) var servers: [ServerNode] = []
@@ -46,12 +47,13 @@ final class SimulatedWorld: @unchecked Sendable {
         files = ScratchFiles()
         random = SeededGenerator(seed: scenario.seed)
         authenticates = random.chance(50)
-        outside = Outside(timeline, seed: random.next())
+        weather = Weather(seed: random.next(), severity: scenario.severity)
+        outside = Outside(timeline, seed: random.next(), weather)
         checker = Checker(self)
         network = SimulatedNetwork(self, seed: random.next())
         outside.onCall = { [unowned self] in checker.called($0, $1, $2, $3) }
         let ring = KeyRing(id: KeyID(1), secret: Self.secret(1))
-        for index in 0..<Int.random(in: 1...3, using: &random) {
+        for index in 0..<([1, 2, 2, 3, 3].randomElement(using: &random) ?? 2) {
             servers.append(
                 ServerNode(index, in: self, ring: ring, seed: random.next(), authenticates: authenticates))
         }
@@ -126,6 +128,8 @@ final class SimulatedWorld: @unchecked Sendable {
         guard !specials.isEmpty else { return nil }
         let special = specials.removeFirst()
         switch special {
+        // Each may kill every server several times, and everything is to end.
+        case .kill where injected[.poisonMessage, default: 0] >= 5: return nil
         case .kill: injected(.poisonMessage, member.name)
         case .spoil: injected(.spoilState, member.name)
         default: break
@@ -159,6 +163,7 @@ final class SimulatedWorld: @unchecked Sendable {
     private func calmDown() {
         note("faults are over")
         isCalm = true
+        weather.isOver = true
         specials = []
         for server in servers {
             server.life?.process.resume()
@@ -170,7 +175,7 @@ final class SimulatedWorld: @unchecked Sendable {
             client.resume()
             for member in client.members {
                 member.store.failures.count = 0
-                (member.store.medium as? SQLiteMedium)?.recover()
+                (member.store.medium as? SQLiteMedium)?.calmDown()
             }
             if !client.isUp { client.restart(after: 100_000_000) }
         }

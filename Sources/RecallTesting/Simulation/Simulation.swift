@@ -71,7 +71,8 @@ public enum Simulation {
     }
 }
 
-/// Takes faults out of a scenario as long as it still fails: by halves, then smaller parts, then one by one.
+/// Takes faults out of a scenario as long as it still fails: the ambient ones at once, the planned ones by halves, then
+/// smaller parts, then one by one.
 ///
 /// Zeller, Hildebrandt: "Simplifying and isolating failure-inducing input", IEEE TSE 2002 (`ddmin`, complements only).
 struct Shrinker {
@@ -83,6 +84,14 @@ struct Shrinker {
         var scenario = Scenario(seed: seed)
         let first = SimulationRun.run(scenario)
         guard let kind = Self.kind(first) else { return first }
+        // Perhaps the small faults have no part in it.
+        for severity in [0, 5, 15, 40] where severity < scenario.severity && ContinuousClock.now < deadline {
+            var candidate = scenario
+            candidate.severity = severity
+            guard Self.kind(SimulationRun.run(candidate)) == kind else { continue }
+            scenario = candidate
+            break
+        }
         var parts = 2
         while scenario.faults.count >= 1, ContinuousClock.now < deadline {
             let size = max(1, scenario.faults.count / parts)

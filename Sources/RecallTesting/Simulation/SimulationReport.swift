@@ -4,8 +4,10 @@ public struct SimulationReport: Sendable, Hashable, Codable {
     public var seed: UInt64
     /// What went wrong; empty if nothing did. Each begins with the number of the invariant that was broken.
     public var violations: [String] = []
-    /// How often each fault was injected.
+    /// How often each fault of the scenario was injected.
     public var faults: [String: Int] = [:]
+    /// How often each of the small faults that happen all the time did.
+    public var ambientFaults: [String: Int] = [:]
     /// Virtual time, in seconds.
     public var simulatedSeconds: Double = 0
     /// Events that happened in it.
@@ -34,6 +36,11 @@ extension SimulationReport {
         self.init(seed: world.scenario.seed)
         self.violations = violations
         faults = Dictionary(uniqueKeysWithValues: world.injected.map { ($0.key.rawValue, $0.value) })
+        ambientFaults = Dictionary(
+            uniqueKeysWithValues: AmbientFault.allCases.compactMap {
+                let count = world.weather.counts[Int($0.rawValue)]
+                return count > 0 ? ($0.name, count) : nil
+            })
         simulatedSeconds = Double(world.timeline.now / 1_000_000) / 1000
         events = world.timeline.count
         let counts = world.counts

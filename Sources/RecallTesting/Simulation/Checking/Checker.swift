@@ -15,7 +15,37 @@ final class Checker: @unchecked Sendable {
     /// Confirmed positions that a life of a server was seen to hold.
     private var confirmed: [ObjectIdentifier: [SessionID: [SequenceNumber: Position]]] = [:]
 
+    /// What a server may lay a death to, and how many of its deaths.
+    private struct Blame: Hashable {
+        let server: String
+        let session: SessionID
+        let number: SequenceNumber
+    }
+    private var blames: [Blame: Int] = [:]
+
+    /// A copy of a session, and one of its updates.
+    struct Origin: Hashable {
+        let process: String
+        let place: ServerLife.Place
+        let copy: Int
+    }
+    /// Who asked for an answer of the world outside.
+    private(set) var origins: [String: Origin] = [:]
+    /// Whose answers were taken.
+    private(set) var accepted: Set<Origin> = []
+
     init(_ world: SimulatedWorld) { self.world = world }
+
+    private func origin(of id: UInt32, in process: SimulatedProcess) -> Origin? {
+        guard let life = world.servers.compactMap(\.life).first(where: { $0.process === process }),
+            let session = members.first(where: { $0.history.call(id) != nil })?.session, let number = numbers[id]
+        else { return nil }
+        return origin(ServerLife.Place(session: session, number: SequenceNumber(number)), life)
+    }
+
+    private func origin(_ place: ServerLife.Place, _ life: ServerLife) -> Origin {
+        Origin(process: life.process.name, place: place, copy: life.copies[place.session, default: 0])
+    }
 
     func violate(_ text: String) {
         guard violations.count < 20 else { return }
@@ -48,9 +78,16 @@ final class Checker: @unchecked Sendable {
             if checkpoint.position.number.rawValue > member.store.view.acknowledged {
                 violate("4: \(member.name) keeps a checkpoint past what is acknowledged")
             }
+            if member.store.view.receipts[checkpoint.position.number.rawValue] != checkpoint.position {
+                violate("11: \(member.name) keeps a checkpoint at a position that no receipt gave")
+            }
         case .adopt(let checkpoint, _):
             if !member.hasLostConfirmed {
                 violate("21: \(member.name) adopts a state at \(checkpoint.position.number) and had lost nothing")
+            }
+            // The state is of another course: what the log held since they parted is given up, acknowledged or not.
+            for call in member.history.calls {
+                if let number = numbers[call.id], number > member.common ?? 0 { call.mayBeMissing = true }
             }
         case .setAside(let number, let reason):
             violate("4: \(member.name) sets aside what follows \(number): \(reason)")
@@ -62,6 +99,7 @@ final class Checker: @unchecked Sendable {
         let view = member.store.view
         world.note("\(member.name)'s log is at \(view.place), it was at \(before.place)")
         member.hasLost = true
+        member.common = min(member.common ?? .max, view.acknowledged)
         if member.confirmed.number > view.acknowledged { member.hasLostConfirmed = true }
         member.history.rewound()
         for call in member.history.calls {
@@ -97,14 +135,19 @@ final class Checker: @unchecked Sendable {
         }
     }
 
+    /// A read was shown: what it saw must be in the log, acknowledged.
+    func read(_ view: View, by member: Member) {
+        guard let applied = member.store.view.applied, view.count > applied else { return }
+        violate("10: \(member.name)'s caller reads a state of \(view.count) updates, its log has \(applied)")
+    }
+
     /// A session ended for its client.
     func ended(_ member: Member, _ code: FaultCode, _ text: String) {
         let isAllowed =
             switch code {
             case .forked, .clientBehind: member.hasLostConfirmed
             case .unknownKey: member.isRetired
-            // Deaths in the middle of a replay are laid to what was being replayed.
-            case .poisoned: world.injected[.crashDuringRecall, default: 0] > 1
+            case .poisoned: blames.contains { $0.key.session == member.session && $0.value > 1 }
             default: false
             }
         if !isAllowed { violate("21: \(member.name) was refused \(code): \(text)") }
@@ -115,6 +158,7 @@ final class Checker: @unchecked Sendable {
     func called(_ process: SimulatedProcess, _ id: UInt32, _ key: String, _ entry: Outside.Entry) {
         world.mix(UInt64(id))
         world.note("\(process.name) asks outside for \(id & 0xfffff) under \(key.prefix(8))")
+        if let origin = origin(of: id, in: process) { origins[entry.answer] = origin }
         if entry.id != id { violate("10: one key is used for \(entry.id) and \(id)") }
         guard let member = members.first(where: { $0.history.call(id) != nil }), !member.hasLost,
             let number = numbers[id]
@@ -148,8 +192,10 @@ final class Checker: @unchecked Sendable {
         switch frame {
         case .attach(let stream, let session, let acknowledged, let last):
             guard let member = memberOfSession[session] else { return }
-            connection.members[stream] = member
+            connection.attached(stream, member)
             let view = member.store.view
+            // Its receipt says so.
+            member.confirmed.number = max(member.confirmed.number, acknowledged)
             if acknowledged > view.acknowledged || last > view.last {
                 violate(
                     "4: \(member.name) claims \(acknowledged)/\(last), its log has \(view.acknowledged)/\(view.last)")
@@ -196,9 +242,21 @@ final class Checker: @unchecked Sendable {
             if world.isDetectorMad { world.injected(.maddenDetector, life.process.name) }
             world.mix(session.low)
         case .didApply(_, let number, _): world.mix(number.rawValue)
-        case .recallStarts, .recallEnded, .checkpointKept, .effectStarts, .effectReturned:
+        case .effectReturned(let session, let number):
+            accepted.insert(origin(ServerLife.Place(session: session, number: number), life))
+            world.note("\(life.process.name) \(moment)")
+        case .recallStarts, .recallEnded, .checkpointKept, .effectStarts:
             world.note("\(life.process.name) \(moment)")
         case .refused(_, let code): world.note("\(life.process.name) refuses: \(code)")
+        }
+    }
+
+    /// A server died: by what was being applied, as it must think, or by effects that were out.
+    func died(_ life: ServerLife) {
+        let causes = life.applying.map { [$0] } ?? Array(life.effectsOut)
+        for cause in causes {
+            let blame = Blame(server: life.node.name, session: cause.session, number: cause.number)
+            blames[blame, default: 0] += 1
         }
     }
 
@@ -226,6 +284,10 @@ final class Checker: @unchecked Sendable {
                     "9: update \(position.number) of \(member.name) was confirmed on \(life.process.name), and changed")
             }
             confirmed[ObjectIdentifier(life), default: [:]][session, default: [:]][position.number] = position
+            if let receipt = member.store.view.receipts[position.number.rawValue], receipt != position {
+                violate(
+                    "9: \(life.process.name) has another confirmed \(position.number) than \(member.name)\'s log")
+            }
         }
     }
 }

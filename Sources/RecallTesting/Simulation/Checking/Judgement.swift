@@ -120,7 +120,10 @@ extension Checker {
                 complain(10, member, "the effect of \(name(entry.id)) ran on a state that never was", when)
             }
             let paid = state.payments.first { $0.id == entry.id }
-            if paid?.outcome != entry.outcome {
+            if let paid, let origin = origins[paid.outcome], !accepted.contains(origin) {
+                complain(10, member, "\(name(entry.id)) has the answer that a copy got which was gone", when)
+            }
+            if paid?.outcome.split(separator: "/").first.map({ String($0) }) != entry.outcome {
                 complain(
                     10, member,
                     "\(name(entry.id)) is \(paid as Any), and under \(key.prefix(8)) it was \(entry.outcome ?? "-")",

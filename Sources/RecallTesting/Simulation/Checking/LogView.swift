@@ -19,7 +19,10 @@ struct LogView {
     /// The newest two checkpoints' numbers.
     private(set) var checkpoints: [UInt64] = []
     private(set) var forgotten: UInt64 = 0
-    private(set) var adoptions = 0
+    /// Every position that a receipt gave.
+    private(set) var receipts: [UInt64: Position] = [:]
+    /// Acknowledged updates that took effect; nil if that cannot be told.
+    private(set) var applied: Int? = 0
 
     var acknowledged: UInt64 { receipt?.number.rawValue ?? base }
     var last: UInt64 { base + UInt64(messages.count) }
@@ -51,7 +54,7 @@ struct LogView {
             (messages, base, receipt) = ([], position.number.rawValue, position)
             checkpoints = [base]
             forgotten = base
-            adoptions += 1
+            (receipts[base], applied) = (position, nil)
         case .setAside(let number, _): cut(after: number.rawValue)
         }
     }
@@ -65,7 +68,15 @@ struct LogView {
             where number.rawValue > base && number.rawValue <= last {
                 messages[Int(number.rawValue - base - 1)].determinants = bytes
             }
-            receipt = acknowledgement.receipt.position
+            let position = acknowledgement.receipt.position
+            for number in (acknowledged + 1)..<max(acknowledged + 1, min(position.number.rawValue, last) + 1) {
+                switch RecordedEnding(messages[Int(number - base - 1)].determinants) {
+                case .applied, .outcome: applied? += 1
+                case .refused, .failed, .unreadable: break
+                }
+            }
+            receipt = position
+            receipts[position.number.rawValue] = position
         }
     }
 

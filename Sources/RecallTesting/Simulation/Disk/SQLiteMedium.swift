@@ -28,6 +28,8 @@ final class SQLiteMedium: LogMedium, @unchecked Sendable {
             disk = present
         } else {
             folders += 1
+            // The process that died before the last one has let go of its files.
+            if folders > 2 { files.remove("\(name)-\(folders - 2)") }
             disk = try SimulatedDisk(folder: try files.folder("\(name)-\(folders)"), image: image)
             self.disk = disk
             guard SimulatedFiles.add(disk) else { throw RecallError(.logFailed, "SQLite takes no file system") }
@@ -48,17 +50,26 @@ final class SQLiteMedium: LogMedium, @unchecked Sendable {
         leave(disk)
     }
 
+    func opened(steps: Int) {
+        finishedCount = steps
+        // Later ones are of a future that is not going to be.
+        backups.removeAll { $0.steps > steps }
+    }
+
     func restoreBackup(steps: Int, random: inout SeededGenerator) -> Bool {
         guard let backup = backups.randomElement(using: &random) else { return false }
         image = backup.image
-        // Later ones are of a future that is not going to be.
-        backups.removeAll { $0.steps > backup.steps }
         if let disk { leave(disk) }
         return true
     }
 
     /// The dead process closes its files in its own time; nobody looks at them again.
-    private func leave(_ disk: SimulatedDisk) { self.disk = nil }
+    private func leave(_ disk: SimulatedDisk) {
+        // Nor do they fail any more, or kill its successor.
+        disk.live()
+        disk.failOneWrite(nil)
+        self.disk = nil
+    }
 
     // MARK: Faults
 
@@ -67,9 +78,21 @@ final class SQLiteMedium: LogMedium, @unchecked Sendable {
         disk?.isFull = isFull
     }
 
+    /// Told of every write that fails for `failOneWrite`.
+    var onFailedWrite: () -> Void = {}
+
+    func failOneWrite() { disk?.failOneWrite(onFailedWrite) }
+
     func recover() {
         disk?.failures = 0
         disk?.isFull = false
+        disk?.failOneWrite(nil)
+    }
+
+    /// Nothing more goes wrong.
+    func calmDown() {
+        recover()
+        disk?.live()
     }
 
     func die(afterWrites count: Int, _ onDeath: @escaping () -> Void) { disk?.die(afterWrites: count, onDeath) }

@@ -20,10 +20,13 @@ final class SimulatedDisk: @unchecked Sendable {
     private static let sector = 512
 
     let folder: URL
+    /// What is in the files that SQLite has open, and how often it has.
+    private var contents: [String: (bytes: [UInt8], opened: Int)] = [:]
     /// Since each file's last sync, in order.
     private var unsynced: [String: [Write]] = [:]
     /// So many of the next writes fail.
     var failures = 0
+    private var onFailure: (() -> Void)?
     /// True while nothing more fits.
     var isFull = false
     /// After so many writes the process dies; nil: it does not.
@@ -45,6 +48,11 @@ final class SimulatedDisk: @unchecked Sendable {
 
     /// False if the write is to fail.
     func willWrite(_ name: String, at offset: Int, _ bytes: [UInt8]) -> Bool {
+        if let onFailure {
+            self.onFailure = nil
+            onFailure()
+            return false
+        }
         if failures > 0 {
             failures -= 1
             return false
@@ -56,7 +64,11 @@ final class SimulatedDisk: @unchecked Sendable {
         return true
     }
 
-    func didWrite() {
+    func didWrite(_ name: String, at offset: Int, _ bytes: [UInt8]) {
+        let end = offset + bytes.count
+        let missing = end - (contents[name]?.bytes.count ?? end)
+        if missing > 0 { contents[name]?.bytes.append(contentsOf: repeatElement(0, count: missing)) }
+        contents[name]?.bytes.replaceSubrange(offset..<end, with: bytes)
         guard let left = writesLeft else { return }
         writesLeft = left > 0 ? left - 1 : nil
         guard left == 0, captured == nil else { return }
@@ -67,23 +79,42 @@ final class SimulatedDisk: @unchecked Sendable {
     func willTruncate(_ name: String, to length: Int) {
         let rest = current(name, length, Int.max)
         unsynced[name, default: []].append(Write(offset: length, before: rest, after: [], isTruncation: true))
+        if rest.count > 0 { contents[name]?.bytes.removeLast(rest.count) }
     }
 
     func synced(_ name: String) { unsynced[name] = nil }
     func removed(_ name: String) { unsynced[name] = nil }
 
+    func opened(_ name: String) {
+        if contents[name] == nil { contents[name] = (read(name), 0) }
+        contents[name]?.opened += 1
+    }
+
+    func closed(_ name: String) {
+        guard let opened = contents[name]?.opened else { return }
+        contents[name]?.opened = opened - 1
+        if opened == 1 { contents[name] = nil }
+    }
+
+    private func read(_ name: String) -> [UInt8] {
+        (try? Data(contentsOf: folder.appending(path: name))).map { [UInt8]($0) } ?? []
+    }
+
     private func current(_ name: String, _ offset: Int, _ count: Int) -> [UInt8] {
-        guard let handle = try? FileHandle(forReadingFrom: folder.appending(path: name)) else { return [] }
-        defer { try? handle.close() }
-        guard (try? handle.seek(toOffset: UInt64(offset))) != nil else { return [] }
-        let bytes = count == .max ? try? handle.readToEnd() : try? handle.read(upToCount: count)
-        return bytes.flatMap { $0 }.map(Array.init) ?? []
+        guard let bytes = contents[name]?.bytes, offset < bytes.count else { return [] }
+        return Array(bytes[offset..<(offset + min(count, bytes.count - offset))])
     }
 
     // MARK: Deaths
 
+    /// The next write fails; nil: none does.
+    func failOneWrite(_ onFailure: (() -> Void)?) { self.onFailure = onFailure }
+
     /// The process dies in the middle of a write, after so many more.
     func die(afterWrites count: Int, _ onDeath: @escaping () -> Void) { (writesLeft, self.onDeath) = (count, onDeath) }
+
+    /// It does not, after all.
+    func live() { if captured == nil { writesLeft = nil } }
 
     /// The files as they are now, or were when the process died in the middle of a write.
     func image(isPowerLoss: Bool, random: inout SeededGenerator) -> Image {
@@ -101,7 +132,7 @@ final class SimulatedDisk: @unchecked Sendable {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
         // The lock and the shared memory are the dead process's own.
         for name in names.sorted() where !name.hasSuffix("-shm") && !name.hasSuffix(".lock") {
-            image[name] = (try? Data(contentsOf: folder.appending(path: name))).map(Array.init)
+            image[name] = contents[name]?.bytes ?? read(name)
         }
         return image
     }

@@ -81,6 +81,7 @@ enum SimulatedFiles {
         raw.initializeMemory(
             as: File.self,
             to: File(methods: UnsafePointer(methods), record: Unmanaged.passRetained(record)))
+        record.disk.opened(record.name)
         return result
     }
 
@@ -94,6 +95,7 @@ enum SimulatedFiles {
 
     fileprivate static func release(_ file: UnsafeMutablePointer<sqlite3_file>) {
         let header = UnsafeMutableRawPointer(file).assumingMemoryBound(to: File.self)
+        if let record = header.pointee.record?.takeUnretainedValue() { record.disk.closed(record.name) }
         header.pointee.record?.release()
         header.pointee.record = nil
     }
@@ -154,7 +156,7 @@ extension SimulatedFiles {
                 return record.disk.isFull ? SQLITE_FULL : SQLITE_IOERR | (3 << 8)
             }
             let result = call.xWrite?(below, bytes, count, place) ?? SQLITE_IOERR
-            record.disk.didWrite()
+            record.disk.didWrite(record.name, at: Int(place), array)
             return result
         }
         methods.xTruncate = { file, length in

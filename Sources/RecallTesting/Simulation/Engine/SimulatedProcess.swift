@@ -15,12 +15,16 @@ final class SimulatedProcess: EventLoop, TaskExecutor, @unchecked Sendable {
     /// Nothing of this process happens before: what is queued at once happens in order, after a moment.
     private var busyUntil: Int64 = 0
     private(set) var isPaused = false
+    /// When it did something last.
+    var lastEvent: Int64 = 0
+    private let weather: Weather?
     fileprivate(set) var isDead = false
     /// What would have happened while it was paused.
     var held: [Timeline.Entry] = []
 
-    init(_ name: String, _ timeline: Timeline, seed: UInt64) {
-        (self.name, self.timeline, random) = (name, timeline, SeededGenerator(seed: seed))
+    /// - Parameter weather: nil if it gets all the time that it wants.
+    init(_ name: String, _ timeline: Timeline, seed: UInt64, weather: Weather?) {
+        (self.name, self.timeline, random, self.weather) = (name, timeline, SeededGenerator(seed: seed), weather)
     }
 
     func draw() -> UInt64 { random.next() }
@@ -59,7 +63,16 @@ final class SimulatedProcess: EventLoop, TaskExecutor, @unchecked Sendable {
 
     private func soon(_ action: @escaping () -> Void) {
         busyUntil = max(busyUntil, timeline.now) + Int64(random.next() % 5_000)
-        timeline.at(busyUntil, in: self, action)
+        guard let weather, weather.strikes(.lateTask) else {
+            timeline.at(busyUntil, in: self, action)
+            return
+        }
+        let due = busyUntil
+        busyUntil += weather.hiccup()
+        timeline.at(busyUntil, in: self) { [self] in
+            weather.count(.lateTask, due: due, in: self)
+            action()
+        }
     }
 
     // MARK: EventLoop
@@ -73,7 +86,10 @@ final class SimulatedProcess: EventLoop, TaskExecutor, @unchecked Sendable {
     @discardableResult
     func scheduleTask<T>(deadline: NIODeadline, _ task: @escaping @Sendable () throws -> T) -> Scheduled<T> {
         let promise = makePromise(of: T.self)
-        let entry = timeline.at(Int64(clamping: deadline.uptimeNanoseconds), in: self) {
+        let due = Int64(clamping: deadline.uptimeNanoseconds)
+        let isLate = weather?.strikes(.lateTimer) == true
+        let entry = timeline.at(isLate ? due &+ (weather?.hiccup() ?? 0) : due, in: self) { [self] in
+            if isLate { weather?.count(.lateTimer, due: due, in: self) }
             do { promise.assumeIsolated().succeed(try task()) } catch { promise.fail(error) }
         }
         return Scheduled(promise: promise) { entry.cancel() }

@@ -61,6 +61,7 @@ final class Timeline: @unchecked Sendable {
             item.entry.action = nil
             count += 1
             action()
+            item.entry.process?.lastEvent = now
             return true
         }
         now = max(now, limit)

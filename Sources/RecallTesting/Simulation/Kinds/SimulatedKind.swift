@@ -45,13 +45,13 @@ private func make<Terms: SimulatedTerms>(
 
 /// What a session remembers.
 struct SimulatedState: SessionState, BinaryCodable, Equatable {
-    struct Stamped: Codable, Hashable, Sendable {
+    struct Stamped: BinaryCodable, Hashable {
         var id: UInt32
         /// Nanoseconds since 1970, and a random number.
         var time: Int64
         var random: UInt64
     }
-    struct Paid: Codable, Hashable, Sendable {
+    struct Paid: BinaryCodable, Hashable {
         var id: UInt32
         var outcome: String
     }
@@ -110,7 +110,7 @@ struct Answer: BinaryCodable, Hashable {
 }
 
 /// What a read shows.
-struct View: Codable, Hashable, Sendable {
+struct View: BinaryCodable, Hashable {
     var count: Int
     var total: Int64
     var accounts: [Int64]
@@ -127,16 +127,9 @@ extension SimulatedState {
         for account in accounts { writer.integer(account) }
         writer.block(text.span.bytes)
         writer.integer(UInt32(stamps.count))
-        for stamp in stamps {
-            writer.integer(stamp.id)
-            writer.integer(stamp.time)
-            writer.integer(stamp.random)
-        }
+        for stamp in stamps { stamp.write(to: &writer) }
         writer.integer(UInt32(payments.count))
-        for payment in payments {
-            writer.integer(payment.id)
-            writer.string(payment.outcome)
-        }
+        for payment in payments { payment.write(to: &writer) }
     }
 
     init(reading reader: inout ByteReader) throws(WireError) {
@@ -145,11 +138,10 @@ extension SimulatedState {
         for index in 0..<4 { accounts[index] = try reader.integer() }
         text = try reader.block(limit: 64 << 20).withUnsafeBytes { Array($0) }
         for _ in 0..<(try reader.integer(UInt32.self)) {
-            stamps.append(
-                Stamped(id: try reader.integer(), time: try reader.integer(), random: try reader.integer()))
+            stamps.append(try Stamped(reading: &reader))
         }
         for _ in 0..<(try reader.integer(UInt32.self)) {
-            payments.append(Paid(id: try reader.integer(), outcome: try reader.string()))
+            payments.append(try Paid(reading: &reader))
         }
     }
 
@@ -184,5 +176,44 @@ extension SimulatedState {
             value = 0
         }
         return Answer(count: UInt32(ids.count), value: value)
+    }
+}
+
+extension SimulatedState.Stamped {
+    func write(to writer: inout ByteWriter) {
+        writer.integer(id)
+        writer.integer(time)
+        writer.integer(random)
+    }
+
+    init(reading reader: inout ByteReader) throws(WireError) {
+        (id, time, random) = (try reader.integer(), try reader.integer(), try reader.integer())
+    }
+}
+
+extension SimulatedState.Paid {
+    func write(to writer: inout ByteWriter) {
+        writer.integer(id)
+        writer.string(outcome)
+    }
+
+    init(reading reader: inout ByteReader) throws(WireError) {
+        (id, outcome) = (try reader.integer(), try reader.string())
+    }
+}
+
+extension View {
+    func write(to writer: inout ByteWriter) {
+        for number in [Int64(count), total] + accounts + [Int64(length), Int64(sum), Int64(payments)] {
+            writer.integer(number)
+        }
+    }
+
+    init(reading reader: inout ByteReader) throws(WireError) {
+        var numbers: [Int64] = []
+        for _ in 0..<9 { numbers.append(try reader.integer()) }
+        self.init(
+            count: Int(numbers[0]), total: numbers[1], accounts: Array(numbers[2..<6]), length: Int(numbers[6]),
+            sum: Int(numbers[7]), payments: Int(numbers[8]))
     }
 }

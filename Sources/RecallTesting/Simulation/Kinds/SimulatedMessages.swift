@@ -102,11 +102,30 @@ struct Inspect: RequestMessage {
     }
 }
 
-struct Inspection: Codable, Sendable {
+struct Inspection: BinaryCodable {
     var view: View
     var ids: [UInt32]
     var stamps: [SimulatedState.Stamped]
     var payments: [SimulatedState.Paid]
+}
+
+extension Inspection {
+    func write(to writer: inout ByteWriter) {
+        view.write(to: &writer)
+        writer.integer(UInt32(ids.count))
+        for id in ids { writer.integer(id) }
+        writer.integer(UInt32(stamps.count))
+        for stamp in stamps { stamp.write(to: &writer) }
+        writer.integer(UInt32(payments.count))
+        for payment in payments { payment.write(to: &writer) }
+    }
+
+    init(reading reader: inout ByteReader) throws(WireError) {
+        (view, ids, stamps, payments) = (try View(reading: &reader), [], [], [])
+        for _ in 0..<(try reader.integer(UInt32.self)) { ids.append(try reader.integer()) }
+        for _ in 0..<(try reader.integer(UInt32.self)) { stamps.append(try .init(reading: &reader)) }
+        for _ in 0..<(try reader.integer(UInt32.self)) { payments.append(try .init(reading: &reader)) }
+    }
 }
 
 // MARK: Bytes

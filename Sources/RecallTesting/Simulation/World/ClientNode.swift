@@ -21,6 +21,8 @@ final class ClientNode: @unchecked Sendable {
     private var isRestartDue = false
     private let window: Int
     private let heartbeat: Duration
+    private let rideAlong: Int
+    private let backoff: (floor: Duration, ceiling: Duration)
 
     init(_ name: String, in world: SimulatedWorld, seed: UInt64) {
         (self.name, self.world) = (name, world)
@@ -29,13 +31,19 @@ final class ClientNode: @unchecked Sendable {
         server = Int(random.next() % 16)
         window = [1, 4, 64, 1024].randomElement(using: &random) ?? 64
         heartbeat = [.milliseconds(500), .seconds(2)].randomElement(using: &random) ?? .seconds(2)
-        process = SimulatedProcess(name, world.timeline, seed: random.next())
+        // Whose history does not go along with the attach is asked for the part that is missing.
+        rideAlong = [0, 500, 16 << 10].randomElement(using: &random) ?? 0
+        let backoffs: [(Duration, Duration)] = [
+            (.milliseconds(5), .seconds(1)), (.milliseconds(50), .seconds(5)),
+        ]
+        backoff = backoffs.randomElement(using: &random) ?? backoffs[0]
+        process = SimulatedProcess(name, world.timeline, seed: random.next(), weather: world.weather)
     }
 
     func addMember() {
         memberCount += 1
         let name = "\(name).\(memberCount)"
-        let store = SimulatedStore(world.medium(for: name, random: &random), seed: random.next())
+        let store = SimulatedStore(world.medium(for: name, random: &random), seed: random.next(), world.weather)
         store.latency = [0, 100_000, 5_000_000].randomElement(using: &random) ?? 0
         let member = Member(
             name, world.population.kind(&random),
@@ -53,11 +61,15 @@ final class ClientNode: @unchecked Sendable {
     func start() {
         lives += 1
         isUp = true
-        process = SimulatedProcess("\(name)#\(lives)", world.timeline, seed: random.next())
+        process = SimulatedProcess(
+            "\(name)#\(lives)", world.timeline, seed: random.next(), weather: world.weather)
         var configuration = ClientConfiguration()
         configuration.credentials = credentials
         configuration.windowMessages = window
         configuration.heartbeat = heartbeat
+        configuration.rideAlong = rideAlong
+        configuration.backoffFloor = backoff.floor
+        configuration.backoffCeiling = backoff.ceiling
         configuration.eventLoop = process
         configuration.surroundings = Surroundings(random: { [process] in process.draw() }, executor: process)
         let connector = SessionConnector(

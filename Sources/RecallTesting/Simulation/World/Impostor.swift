@@ -12,7 +12,7 @@ final class Impostor: @unchecked Sendable {
 
     private init(_ fault: SimulationFault, in world: SimulatedWorld, seed: UInt64) {
         (self.fault, self.world) = (fault, world)
-        process = SimulatedProcess("impostor", world.timeline, seed: seed)
+        process = SimulatedProcess("impostor", world.timeline, seed: seed, weather: nil)
         server = ServerNode(
             25, in: world, ring: world.servers[0].ring, seed: seed, authenticates: false, isPlain: true)
     }
@@ -64,6 +64,8 @@ final class Impostor: @unchecked Sendable {
         let steps = member.store.history
         var view = LogView()
         for step in steps { view.apply(step) }
+        // A step in which its process died may have adopted a state.
+        guard view.isWhole else { return }
         let genuine = view
         var random = SeededGenerator(seed: seed)
         let stolen = fault == .spliceHistory && random.chance(50) ? loot(of: member, &random) : nil
@@ -114,7 +116,10 @@ final class Impostor: @unchecked Sendable {
         let acknowledged = ids(1..<(genuine.acknowledged + 1))
         let tail = Set(ids((genuine.acknowledged + 1)..<(genuine.last + 1)))
         if !state.ids.starts(with: acknowledged) || !state.ids.dropFirst(acknowledged.count).allSatisfy(tail.contains) {
-            world.checker.violate("11: a history that was altered (\(log.lie)) was accepted")
+            let place = zip(state.ids, acknowledged).prefix { $0 == $1 }.count
+            world.checker.violate(
+                "11: a history of \(genuine.place) that was altered (\(log.lie)) was accepted: of \(state.ids.count) "
+                    + "updates shown and \(acknowledged.count) acknowledged the first \(place) are the same")
         }
     }
 

@@ -33,6 +33,8 @@ final class Member: @unchecked Sendable {
     var confirmed = WirePosition()
     /// Its log lost, with or without a promise broken, what it had confirmed.
     var hasLostConfirmed = false
+    /// What every course that its log took has in common, if it lost anything.
+    var common: UInt64?
     /// Its log lost anything at all.
     var hasLost = false
     /// Its key was retired.
@@ -278,6 +280,7 @@ final class Member: @unchecked Sendable {
                 let view = try await client.look()
                 guard !process.isDead else { return }
                 history.endRead(view, callsBefore: before)
+                world.checker.read(view, by: self)
             } catch {
                 guard !process.isDead else { return }
                 history.endRead(nil, callsBefore: before)

@@ -10,6 +10,8 @@ final class Outside: @unchecked Sendable {
         /// Nil if it was declined.
         let outcome: String?
         var calls = 1
+        /// What it says this time: no two answers are the same, whatever they say.
+        var answer: String { "\(outcome ?? "declined")/\(calls)" }
     }
 
     private let timeline: Timeline
@@ -19,7 +21,11 @@ final class Outside: @unchecked Sendable {
     /// Called when a request arrives, before it is answered: the process that asked, and for what.
     var onCall: (_ process: SimulatedProcess, _ id: UInt32, _ key: String, _ entry: Entry) -> Void = { _, _, _, _ in }
 
-    init(_ timeline: Timeline, seed: UInt64) { (self.timeline, random) = (timeline, SeededGenerator(seed: seed)) }
+    private let weather: Weather
+
+    init(_ timeline: Timeline, seed: UInt64, _ weather: Weather) {
+        (self.timeline, random, self.weather) = (timeline, SeededGenerator(seed: seed), weather)
+    }
 
     func pay(from process: SimulatedProcess, id: UInt32, seen: [UInt32], key: String) async throws -> String {
         try await process.sleep(Int64.random(in: 10_000...3_000_000, using: &random))
@@ -34,11 +40,16 @@ final class Outside: @unchecked Sendable {
         ledger[key] = entry
         onCall(process, id, key, entry)
         // The answer may be long under way, and then its server is often not there any more.
-        let delay = random.chance(80) ? 3_000_000 : Int64.random(in: 3_000_000...2_000_000_000, using: &random)
-        try await process.sleep(delay)
-        if random.chance(3) { throw OutsideFailure() }
-        guard let outcome = entry.outcome else { throw SimulatedRefusal.declined }
-        return outcome
+        let due = timeline.now + 3_000_000
+        let late = weather.strikes(.slowEffect) ? weather.delay() + Int64(weather.draw(below: 100_000_000)) : 0
+        try await process.sleep(3_000_000 + late)
+        if late > 0 { weather.count(.slowEffect, due: due, in: process) }
+        if weather.strikes(.failEffect) {
+            weather.count(.failEffect)
+            throw OutsideFailure()
+        }
+        guard entry.outcome != nil else { throw SimulatedRefusal.declined }
+        return entry.answer
     }
 }
 

@@ -8,7 +8,15 @@ final class ScratchFiles {
     var onRemove: [() -> Void] = []
 
     init() {
-        folder = FileManager.default.temporaryDirectory
+        // In memory if possible: a log that is created syncs its folder.
+        let memory = "/dev/shm"
+        let free = (try? FileManager.default.attributesOfFileSystem(forPath: memory))?[.systemFreeSize] as? Int ?? 0
+        let isRoomy = free > 1 << 30 && FileManager.default.isWritableFile(atPath: memory)
+        let parent =
+            isRoomy
+            ? URL(filePath: memory, directoryHint: .isDirectory) : FileManager.default.temporaryDirectory
+        folder =
+            parent
             .appending(path: "recall-simulation-\(UUID().uuidString)", directoryHint: .isDirectory)
     }
 
@@ -28,6 +36,8 @@ final class ScratchFiles {
         // As SQLite will be told of it: by its real path.
         return folder.resolvingSymlinksInPath().appending(path: name)
     }
+
+    func remove(_ name: String) { try? FileManager.default.removeItem(at: folder.appending(path: name)) }
 
     func read(_ name: String) -> [UInt8]? { (try? Data(contentsOf: folder.appending(path: name))).map(Array.init) }
 

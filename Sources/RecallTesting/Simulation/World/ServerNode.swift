@@ -42,12 +42,15 @@ final class ServerNode: @unchecked Sendable {
 
     func start() {
         lives += 1
-        let process = SimulatedProcess("\(name)\(lives)", world.timeline, seed: random.next())
+        let process = SimulatedProcess(
+            "\(name)\(lives)", world.timeline, seed: random.next(), weather: isPlain ? nil : world.weather)
         let life = ServerLife(self, process, in: world)
         self.life = life
         do {
             let configuration = try configuration(for: life)
-            let door = OutsideDoor(outside: world.outside, process: process)
+            // What an impostor does is to have no part in what is judged.
+            let outside = isPlain ? Outside(world.timeline, seed: random.next(), world.weather) : world.outside
+            let door = OutsideDoor(outside: outside, process: process)
             let handler = try SessionHandler(
                 keys: ring, hostingAll: world.population.hosts(door), configuration: configuration)
             life.handler = handler
@@ -78,21 +81,31 @@ final class ServerNode: @unchecked Sendable {
         let process = life.process
         configuration.surroundings = Surroundings(random: { process.draw() }, executor: process)
         configuration.clock = { [unowned self] in
-            WallTime(nanoseconds: 1_700_000_000_000_000_000 + world.timeline.now + clockError)
+            stepClock()
+            return WallTime(nanoseconds: 1_700_000_000_000_000_000 + world.timeline.now + clockError)
         }
         guard !isPlain else { return configuration }
         configuration.onMoment = { [unowned life] in life.passed($0) }
         configuration.poisonFile = try world.files.write(poison, for: process.name)
-        configuration.maximumSessions = [1, 2, 1000, 1000].randomElement(using: &random) ?? 1000
-        configuration.memoryBudget = hasTightMemory ? 1 : [6000, 1 << 30, 1 << 30].randomElement(using: &random) ?? 1
+        // Most have room: a copy that stays where its client left it is the more interesting one.
+        configuration.maximumSessions = [1, 2, 1000, 1000, 1000, 1000].randomElement(using: &random) ?? 1000
+        let memory = [6000, 1 << 30, 1 << 30, 1 << 30].randomElement(using: &random) ?? 1
+        configuration.memoryBudget = hasTightMemory ? 1 : memory
         configuration.concurrentRecalls = [1, 64].randomElement(using: &random) ?? 64
         configuration.recallMemory = [1, 512 << 20].randomElement(using: &random) ?? 1
         configuration.waitingRecalls = [1, 200_000].randomElement(using: &random) ?? 1
-        configuration.idleLimit = [.seconds(3), .seconds(600)].randomElement(using: &random) ?? .seconds(600)
+        configuration.idleLimit =
+            [.seconds(3), .seconds(600), .seconds(600)].randomElement(using: &random) ?? .seconds(600)
         configuration.recallPatience = [.seconds(1), .seconds(30)].randomElement(using: &random) ?? .seconds(30)
         configuration.poisonDeaths = Int.random(in: 2...3, using: &random)
         configuration.detection = detection(for: life)
         return configuration
+    }
+
+    private func stepClock() {
+        guard !isPlain, world.weather.strikes(.stepClock) else { return }
+        world.weather.count(.stepClock)
+        clockError += world.weather.delay() * (world.weather.draw(below: 2) == 0 ? 1 : -1)
     }
 
     private func detection(for life: ServerLife) -> FailureDetection {
@@ -111,6 +124,7 @@ final class ServerNode: @unchecked Sendable {
     func crash() {
         guard let life else { return }
         self.life = nil
+        world.checker.died(life)
         world.note("\(life.process.name) dies")
         poison = world.files.read(life.process.name)
         for connection in world.network.connections where connection.server === life.process {
@@ -171,12 +185,36 @@ final class ServerLife: @unchecked Sendable {
     var run: HandlerRun?
     var armed: CrashPoint?
 
+    /// An update of a session.
+    struct Place: Hashable {
+        let session: SessionID
+        let number: SequenceNumber
+        var order: (UInt64, UInt64, UInt64) { (session.high, session.low, number.rawValue) }
+    }
+    /// How often each session was recalled.
+    private(set) var copies: [SessionID: Int] = [:]
+    /// What is being applied at this moment.
+    private(set) var applying: Place?
+    /// Effects that were begun and have not come back, even if their copy is gone.
+    private(set) var effectsOut: Set<Place> = []
+
     init(_ node: ServerNode, _ process: SimulatedProcess, in world: SimulatedWorld) {
         (self.node, self.process, self.world) = (node, process, world)
     }
 
     func passed(_ moment: HandlerMoment) {
         guard !process.isDead else { return }
+        switch moment {
+        case .willApply(let session, let number, _), .didApply(let session, let number, _):
+            applying = Place(session: session, number: number)
+        case .recallEnded(let session, _): copies[session, default: 0] += 1
+        case .effectStarts(let session, let number): effectsOut.insert(Place(session: session, number: number))
+        case .effectReturned(let session, let number):
+            applying = Place(session: session, number: number)
+            effectsOut.remove(Place(session: session, number: number))
+        default: break
+        }
+        defer { applying = nil }
         world.checker.passed(moment, on: self)
         guard !process.isDead else { return }
         switch (moment, armed) {
@@ -193,9 +231,9 @@ final class ServerLife: @unchecked Sendable {
     private func die(_ fault: SimulationFault, after delay: Int64 = 0) {
         armed = nil
         world.injected(fault, "\(process.name)")
-        if delay == 0 { return node.crash(restartAfter: 1_000_000_000) }
+        if delay == 0 { return node.crash(restartAfter: world.scenario.restart) }
         world.timeline.after(delay, in: process) { [self] in
-            if node.life === self { node.crash(restartAfter: 1_000_000_000) }
+            if node.life === self { node.crash(restartAfter: world.scenario.restart) }
         }
     }
 }

@@ -19,30 +19,48 @@ final class SimulatedConnection: @unchecked Sendable {
     /// The server's life that it leads to.
     weak var life: ServerLife?
     /// Whose streams these are.
-    var members: [UInt32: Member] = [:]
+    private(set) var members: [UInt32: Member] = [:]
+    private var newestStreams: [ObjectIdentifier: UInt32] = [:]
+    /// Streams that their session has left for another one on this connection.
+    private var leftStreams: Set<UInt32> = []
     /// The last frames that the client sent, each with its stream.
     private(set) var frames: [(stream: UInt32, bytes: [UInt8])] = []
-    private(set) var lastStream: UInt32 = 0
 
     init(
         _ id: Int, _ timeline: Timeline, client: SimulatedProcess, server: SimulatedProcess, _ tap: WireTap,
-        random: inout SeededGenerator
+        weather: Weather?, random: inout SeededGenerator
     ) {
         (self.id, self.client, self.server, self.tap) = (id, client, server, tap)
         let latency = [20_000, 200_000, 2_000_000, 20_000_000].randomElement(using: &random) ?? 200_000
         let jitter = latency / 2 + 1
         up = ByteStream(
-            timeline, from: client, to: server, latency: Int64(latency), jitter: Int64(jitter), seed: random.next())
+            timeline, from: client, to: server, latency: Int64(latency), jitter: Int64(jitter), seed: random.next(),
+            weather: weather)
         down = ByteStream(
-            timeline, from: server, to: client, latency: Int64(latency), jitter: Int64(jitter), seed: random.next())
+            timeline, from: server, to: client, latency: Int64(latency), jitter: Int64(jitter), seed: random.next(),
+            weather: weather)
         up.tap = { [unowned self] in
             if recordedBytes < 64 << 10 {
                 recorded.append($0)
                 recordedBytes += $0.readableBytes
             }
             tap.sentToServer($0)
+            if weather?.strikes(.repeatDelivery) == true { repeatFrame(weather) }
+            return false
         }
         down.tap = { tap.sentToClient($0) }
+        guard let weather else { return }
+        up.breaks = { [weak down] in down?.sever(tellsAfter: weather.delay()) }
+        down.breaks = { [weak up] in up?.sever(tellsAfter: weather.delay()) }
+        up.isLeft = { [weak down] in down?.sever(tellsAfter: 0) }
+    }
+
+    /// A frame of an earlier attach comes again.
+    private func repeatFrame(_ weather: Weather?) {
+        let late = framesOfLeftStreams
+        guard let weather, !late.isEmpty else { return }
+        weather.count(.repeatDelivery)
+        up.inject(late[weather.draw(below: late.count)].bytes)
     }
 
     var isOver: Bool { !isOpenAtClient && !isOpenAtServer }
@@ -50,9 +68,18 @@ final class SimulatedConnection: @unchecked Sendable {
     /// Keeps a frame that the client sent for the day when it comes late.
     func remember(_ whole: ArraySlice<UInt8>, _ frame: WireTap.Frame) {
         guard let stream = frame.stream, whole.count < 4096 else { return }
-        if case .attach = frame { lastStream = max(lastStream, stream) }
         if frames.count >= 64 { frames.removeFirst() }
         frames.append((stream, Array(whole)))
+    }
+
+    func attached(_ stream: UInt32, _ member: Member) {
+        members[stream] = member
+        if let left = newestStreams.updateValue(stream, forKey: ObjectIdentifier(member)) { leftStreams.insert(left) }
+    }
+
+    /// What may come late, for its session does not wait for it any more.
+    var framesOfLeftStreams: [(stream: UInt32, bytes: [UInt8])] {
+        leftStreams.isEmpty ? [] : frames.filter { leftStreams.contains($0.stream) }
     }
 
     // MARK: The ends

@@ -13,7 +13,7 @@ class SimulatedLog: MessageLog, @unchecked Sendable {
     init(_ store: SimulatedStore, in process: SimulatedProcess) { (self.store, self.process) = (store, process) }
 
     func open() async throws -> LogContents {
-        try await pass()
+        try await pass(.slowRead)
         let (log, contents) = try await store.open(in: process)
         self.log = log
         return contents
@@ -33,17 +33,17 @@ class SimulatedLog: MessageLog, @unchecked Sendable {
     }
 
     func slice(after number: SequenceNumber, maximumBytes: Int) async throws -> LogSlice {
-        try await pass()
+        try await pass(.slowRead)
         return try await opened().slice(after: number, maximumBytes: maximumBytes)
     }
 
     func receipt(atOrBefore number: SequenceNumber) async throws -> Receipt? {
-        try await pass()
+        try await pass(.slowRead)
         return try await opened().receipt(atOrBefore: number)
     }
 
     func checkpoint(generation: Int) async throws -> Checkpoint? {
-        try await pass()
+        try await pass(.slowRead)
         return try await opened().checkpoint(generation: generation)
     }
 
@@ -55,8 +55,9 @@ class SimulatedLog: MessageLog, @unchecked Sendable {
 
     private func write(_ step: LogStep) async throws {
         // At its beginning, or when all but the answer is done: the process may die at either.
+        guard !process.isDead else { throw died }
         store.began(step)
-        try await pass()
+        try await pass(.slowWrite)
         try failIfDue()
         do { try await opened().carryOut(step) } catch {
             if !process.isDead { store.failed() }
@@ -64,20 +65,32 @@ class SimulatedLog: MessageLog, @unchecked Sendable {
         }
         guard !process.isDead else { throw died }
         store.finished(step)
-        try await pass()
+        try await pass(.lateAnswer)
     }
 
     fileprivate func failIfDue() throws(RecallError) {
         guard !process.isDead else { throw died }
+        if store.weather.strikes(.failWrite) { try failWrite() }
         guard store.failures.count > 0 else { return }
         store.failures.count -= 1
         store.failed()
         throw RecallError(.logFailed, store.failures.text)
     }
 
-    private func pass() async throws {
+    /// Of a file it is the next write that fails, in the middle of what the log does.
+    private func failWrite() throws(RecallError) {
+        if let medium = store.medium as? SQLiteMedium { return medium.failOneWrite() }
+        store.weather.count(.failWrite)
+        store.failed()
+        throw RecallError(.logFailed, "the disk cannot be written")
+    }
+
+    private func pass(_ fault: AmbientFault) async throws {
         let time = Int64(process.draw() % UInt64(max(1, store.latency / 2)))
-        do { try await process.sleep(time) } catch { throw died }
+        let due = process.timeline.now + time
+        let late = store.weather.strikes(fault) ? store.weather.delay() : 0
+        do { try await process.sleep(time + late) } catch { throw died }
+        if late > 0 { store.weather.count(fault, due: due, in: process) }
     }
 
     fileprivate func opened() throws(RecallError) -> any MessageLog {

@@ -38,11 +38,16 @@ final class SimulatedNetwork: @unchecked Sendable {
         let attempt = Attempt(promise)
         process.scheduleTask(in: limit) { attempt.fail("nobody answers") }
         let latency = Int64.random(in: 20_000...3_000_000, using: &random)
-        guard !process.isDead, let life = server.life, life.run != nil else {
+        let weather = owner == nil ? nil : world.weather
+        let isRefused = weather?.strikes(.refuseConnection) == true
+        if isRefused { weather?.count(.refuseConnection) }
+        guard !isRefused, !process.isDead, let life = server.life, life.run != nil else {
             world.timeline.after(latency, in: process) { attempt.fail("nobody listens") }
             return promise.futureResult
         }
-        guard !server.isIsolated else { return promise.futureResult }
+        let isIgnored = weather?.strikes(.ignoreConnection) == true
+        if isIgnored { weather?.count(.ignoreConnection) }
+        guard !server.isIsolated, !isIgnored else { return promise.futureResult }
         world.timeline.after(latency, in: life.process) { [self] in
             guard let run = life.run, !life.process.isDead else { return }
             let connection = open(from: process, to: life, owner: owner)
@@ -61,9 +66,10 @@ final class SimulatedNetwork: @unchecked Sendable {
         lastConnection += 1
         let tap = WireTap()
         let connection = SimulatedConnection(
-            lastConnection, world.timeline, client: process, server: life.process, tap, random: &random)
+            lastConnection, world.timeline, client: process, server: life.process, tap,
+            weather: owner == nil ? nil : world.weather, random: &random)
         connection.life = life
-        if connections.count > 200 { connections.removeAll(where: \.isOver) }
+        if connections.count > 200 { connections = connections.filter { !$0.isOver } }
         connections.append(connection)
         world.count(\.connections)
         world.note("\(process.name) connects to \(life.process.name): \(connection.id)")
@@ -79,7 +85,7 @@ final class SimulatedNetwork: @unchecked Sendable {
     /// What was once said on a connection is said again on a new one, by somebody who has only its bytes.
     func replay(_ old: SimulatedConnection, to life: ServerLife) {
         guard let run = life.run, !life.process.isDead else { return }
-        let ghost = SimulatedProcess("ghost", world.timeline, seed: random.next())
+        let ghost = SimulatedProcess("ghost", world.timeline, seed: random.next(), weather: nil)
         let connection = open(from: ghost, to: life, owner: nil)
         connection.open(run.accept(SimulatedServerEnd(connection)))
         for bytes in old.recorded { connection.up.send(bytes) }

@@ -11,6 +11,8 @@ final class SimulatedStore: @unchecked Sendable {
     private var promised = 0
     /// A step that is being carried out: if the process dies now it may be there or not.
     private var unfinished: LogStep?
+    /// The place of a step of which only the next opening tells whether it was carried out.
+    private var uncertain: Int?
     /// Steps that must be found at the next opening; nil if nothing happened that may have taken some away.
     private var least: Int?
 
@@ -28,7 +30,12 @@ final class SimulatedStore: @unchecked Sendable {
 
     private var random: SeededGenerator
 
-    init(_ medium: any LogMedium, seed: UInt64) { (self.medium, random) = (medium, SeededGenerator(seed: seed)) }
+    let weather: Weather
+
+    init(_ medium: any LogMedium, seed: UInt64, _ weather: Weather) {
+        (self.medium, random, self.weather) = (medium, SeededGenerator(seed: seed), weather)
+        (medium as? SQLiteMedium)?.onFailedWrite = { weather.count(.failWrite) }
+    }
 
     /// All that was written and is not lost.
     var history: [LogStep] { steps }
@@ -52,7 +59,10 @@ final class SimulatedStore: @unchecked Sendable {
     func died(isPowerLoss: Bool, random: inout SeededGenerator) {
         failures.count = 0
         let finished = steps.count
-        if let unfinished { steps.append(unfinished) }
+        if let unfinished {
+            uncertain = steps.count
+            steps.append(unfinished)
+        }
         unfinished = nil
         let survives = isPowerLoss ? promised : finished
         least = min(least ?? survives, survives)
@@ -71,6 +81,8 @@ final class SimulatedStore: @unchecked Sendable {
     func open(in process: SimulatedProcess) async throws -> (any MessageLog, LogContents) {
         let log = try await medium.open(steps, in: process)
         let contents = try await log.open()
+        // What a dead process finds is no matter: its successor looks for itself.
+        guard !process.isDead else { throw RecallError(.logFailed, "the process is dead") }
         reconcile(contents)
         return (log, contents)
     }
@@ -95,7 +107,10 @@ final class SimulatedStore: @unchecked Sendable {
         least = nil
         steps.removeLast(steps.count - found.count)
         promised = min(promised, steps.count)
+        medium.opened(steps: steps.count)
         view = found.view
+        if let uncertain, uncertain < steps.count { onStep(steps[uncertain]) }
+        uncertain = nil
         if view.last < before.last || view.acknowledged < before.acknowledged { onLoss(before) }
     }
 }
@@ -110,6 +125,8 @@ protocol LogMedium: AnyObject {
     func finished(random: inout SeededGenerator)
     /// The process that had it open is dead; how many steps are left must be in the range.
     func died(isPowerLoss: Bool, _ survivors: ClosedRange<Int>, random: inout SeededGenerator)
+    /// It was opened, and found to hold so many steps.
+    func opened(steps: Int)
     /// Goes back to an earlier state; false if there is none.
     func restoreBackup(steps: Int, random: inout SeededGenerator) -> Bool
 }
@@ -127,6 +144,7 @@ final class MemoryMedium: LogMedium {
     func isDurable(_ step: LogStep) -> Bool { if case .append = step { syncsAlways } else { true } }
 
     func finished(random: inout SeededGenerator) {}
+    func opened(steps: Int) {}
 
     func open(_ steps: [LogStep], in process: SimulatedProcess) async throws -> any MessageLog {
         guard let kept else { return memory }

@@ -9,7 +9,8 @@ final class WireTap {
         case update(stream: UInt32, confirmed: WirePosition?, first: UInt64, contents: [[UInt8]])
         case confirm(stream: UInt32, WirePosition)
         case request(stream: UInt32)
-        case history(stream: UInt32)
+        /// A part of a history; the base if it is the first.
+        case history(stream: UInt32, base: UInt8?)
         case kept(stream: UInt32, WirePosition)
         case attached(stream: UInt32, replayed: UInt64)
         case acknowledgement(stream: UInt32, first: UInt64, last: UInt64)
@@ -26,20 +27,24 @@ final class WireTap {
     /// Each frame that is sent, with its type and its size.
     var onFrame: (_ toServer: Bool, Frame, _ whole: ArraySlice<UInt8>) -> Void = { _, _, _ in }
 
-    func sentToServer(_ bytes: ByteBuffer) { cut(&pendingUp, bytes, toServer: true) }
-    func sentToClient(_ bytes: ByteBuffer) { cut(&pendingDown, bytes, toServer: false) }
+    func sentToServer(_ bytes: ByteBuffer) { _ = cut(&pendingUp, bytes, toServer: true) }
+    /// True if there is an acknowledgement among the frames.
+    func sentToClient(_ bytes: ByteBuffer) -> Bool { cut(&pendingDown, bytes, toServer: false) }
 
-    private func cut(_ pending: inout [UInt8], _ bytes: ByteBuffer, toServer: Bool) {
+    private func cut(_ pending: inout [UInt8], _ bytes: ByteBuffer, toServer: Bool) -> Bool {
+        var acknowledges = false
         pending.append(contentsOf: bytes.readableBytesView)
         var start = 0
         while pending.count - start >= 5 {
             let length = Int(Self.integer(pending, start, 4))
             guard pending.count - start - 4 >= length, length > 0 else { break }
             let whole = pending[start..<(start + 4 + length)]
+            if !toServer, whole[start + 4] == 0x44 { acknowledges = true }
             onFrame(toServer, Self.frame(pending, start + 4, start + 4 + length), whole)
             start += 4 + length
         }
         if start > 0 { pending.removeFirst(start) }
+        return acknowledges
     }
 
     private static func integer(_ bytes: [UInt8], _ offset: Int, _ count: Int) -> UInt64 {
@@ -64,7 +69,8 @@ final class WireTap {
         case 0x04: return update(bytes, fields, end, stream)
         case 0x05: return .confirm(stream: stream, position(bytes, fields))
         case 0x06: return .request(stream: stream)
-        case 0x07, 0x08, 0x09: return .history(stream: stream)
+        case 0x07: return .history(stream: stream, base: fields + 4 < end ? bytes[fields + 4] : nil)
+        case 0x08, 0x09: return .history(stream: stream, base: nil)
         case 0x0a: return .kept(stream: stream, position(bytes, fields))
         case 0x43: return .attached(stream: stream, replayed: integer(bytes, fields, 8))
         case 0x44:
@@ -122,7 +128,7 @@ extension WireTap.Frame {
     var stream: UInt32? {
         switch self {
         case .attach(let stream, _, _, _), .update(let stream, _, _, _), .confirm(let stream, _),
-            .request(let stream), .history(let stream), .kept(let stream, _):
+            .request(let stream), .history(let stream, _), .kept(let stream, _):
             stream
         default: nil
         }
@@ -145,7 +151,13 @@ extension WireTap.Frame: CustomStringConvertible {
                 + (confirmed.map { " confirms \($0.number)" } ?? "")
         case .confirm(let stream, let position): "confirm \(stream) \(position.number)"
         case .request(let stream): "request \(stream)"
-        case .history(let stream): "history \(stream)"
+        case .history(let stream, let base):
+            switch base {
+            case 0: "history \(stream) of what is missing"
+            case 1: "history \(stream) from the start"
+            case 2: "history \(stream) from a checkpoint"
+            default: "history \(stream)"
+            }
         case .kept(let stream, let position): "kept \(stream) \(position.number)"
         case .attached(let stream, let replayed): "attached \(stream), \(replayed) replayed"
         case .acknowledgement(let stream, let first, let last): "acknowledgement \(stream) \(first)...\(last)"
