@@ -212,6 +212,9 @@ public final class SessionClient<S: Session>: Sendable {
         if isFirst { await log.close() }
     }
 
+    /// Where it stands, for people who look for a fault. On its loop.
+    package var situation: String { driver.value.situation }
+
     private static func close(_ eventLoop: any EventLoop, _ driver: NIOLoopBound<SessionDriver>) async {
         let promise = eventLoop.makePromise(of: Void.self)
         eventLoop.execute { driver.value.close(promise) }

@@ -284,6 +284,14 @@ final class SessionDriver: LinkUser {
         pump()
     }
 
+    /// Where it stands, for people who look for a fault.
+    var situation: String {
+        let link = link.isOpen ? "an open link" : "no link"
+        let stream = stream.map { "stream \($0.rawValue)" } ?? "no stream"
+        return "\(link), \(stream)\(isHeld ? ", held" : ""), \(queue.count) queued, "
+            + (machine?.situation ?? "no session")
+    }
+
     // MARK: Work
 
     private func schedulePump() {
@@ -303,9 +311,10 @@ final class SessionDriver: LinkUser {
         while !isDone {
             admit()
             attachIfWanted()
-            runLog()
+            // What was logged at once may be all that an attach waited for.
+            let hasLogged = runLog()
             machine?.advance()
-            isDone = !handleEvents()
+            isDone = !handleEvents() && !hasLogged
             if let bytes = machine?.takeOutput(), !bytes.isEmpty { link.write(bytes) }
         }
         if isClosed { finishClosing() }
@@ -339,20 +348,24 @@ final class SessionDriver: LinkUser {
     /// An attach is due when there is something to say, and once for each connection so that trouble shows early.
     private var wantsSession: Bool { stream == nil || machine?.hasUnanswered == true || !queue.isEmpty }
 
-    private func runLog() {
+    /// True if something was logged at once.
+    private func runLog() -> Bool {
+        var hasLogged = false
         while let operation = machine?.nextLogOperation() {
             if let immediate, case .append(let entries) = operation {
                 do throws(RecallError) {
                     try immediate.appendNow(entries)
                     machine?.logAnswered(.done)
+                    hasLogged = true
                 } catch {
                     machine?.logFailed(error.code, error.message)
                 }
                 continue
             }
             perform(operation)
-            return
+            break
         }
+        return hasLogged
     }
 
     private func perform(_ operation: LogOperation) {

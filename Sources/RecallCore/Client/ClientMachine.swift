@@ -274,6 +274,15 @@ package struct ClientMachine: ~Copyable {
             && !isKeeping
     }
 
+    /// Where it stands, for people who look for a fault.
+    package var situation: String {
+        let log = running == nil ? "the log rests" : "the log is at work"
+        let stream = phase.stream.map { "on stream \($0.rawValue)" } ?? (phase == .detached ? "detached" : "ended")
+        let state = isAdopting ? ", adopting" : isKeeping ? ", keeping" : ""
+        return "\(stream)\(state), \(log), sent \(sent.rawValue), front \(front.number.rawValue), "
+            + "logged \(logged?.position.number.rawValue ?? 0), persisted \(persisted.rawValue)"
+    }
+
     mutating func deliver(_ call: CallID?, _ result: CallResult) {
         if let call { events.append(.deliver(call, result)) }
     }
