@@ -84,7 +84,7 @@ struct Scenario: Sendable {
         pauses = pace.pauses
         let safety = Int64.random(in: pace.seconds, using: &random) * 1_000_000_000
         self.safety = safety
-        severity = [0, 15, 40, 70, 100, 100, 100].randomElement(using: &random) ?? 100
+        severity = [0, 20, 60, 100, 100, 100, 100, 100].randomElement(using: &random) ?? 100
         // Some runs see a few kinds of fault often, others a little of everything.
         let all = SimulationFault.allCases
         let favourites = (0..<Int.random(in: 1...6, using: &random)).compactMap { _ in

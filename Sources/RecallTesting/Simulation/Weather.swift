@@ -62,11 +62,13 @@ public enum AmbientFault: UInt8, CaseIterable, Sendable, Codable {
     /// How often it happens at most, of 10,000 times that it could.
     fileprivate var rate: UInt64 {
         switch self {
-        case .splitDelivery: 6000
-        case .delayDelivery, .holdAcknowledgement, .lateTimer: 4000
-        case .slowWrite, .lateAnswer, .slowRead, .slowEffect: 3000
+        case .splitDelivery, .lateTimer: 7000
+        case .delayDelivery, .holdAcknowledgement: 6000
+        case .slowWrite, .lateAnswer, .slowRead: 5000
+        case .slowEffect: 3000
+        case .lateTask: 2000
         case .mergeDeliveries, .refuseConnection, .ignoreConnection: 1000
-        case .lateTask, .repeatDelivery: 500
+        case .repeatDelivery: 500
         case .failEffect, .stepClock: 300
         case .trickleDelivery: 100
         case .cutInFrame, .lateDelivery: 25

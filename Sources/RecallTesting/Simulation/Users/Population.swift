@@ -25,6 +25,8 @@ protocol MemberKind: Sendable {
 protocol OpenClient: Sendable {
     func close() async
     var notices: AsyncStream<SessionNotice> { get }
+    /// Where it stands, for a report.
+    var situation: String { get }
 }
 
 /// The simulation's own.
@@ -79,6 +81,7 @@ struct UserClient<S: Session>: ActingClient {
     let traffic: @Sendable (SessionClient<S>, inout SimulationRandom) async throws -> Void
 
     var notices: AsyncStream<SessionNotice> { client.notices }
+    var situation: String { client.situation }
     func close() async { await client.close() }
 
     func act(seed: UInt64) async throws {

@@ -65,7 +65,7 @@ final class Member: @unchecked Sendable {
     /// What is under way, for a report.
     var unrest: String {
         let waiting = history.calls.filter { $0.result == .waiting }.count
-        let client = client == nil ? ", no client is open" : ""
+        let client = client.map { "; \($0.situation)" } ?? ", no client is open"
         return "\(waiting) updates (\(inFlight)) and \(history.readsWaiting) reads wait, "
             + "the log is at \(store.view.place)\(client)"
     }

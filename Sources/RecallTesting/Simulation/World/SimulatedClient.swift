@@ -15,6 +15,7 @@ struct KindClient<Terms: SimulatedTerms>: SimulatedClient {
     let client: SessionClient<SimulatedSession<Terms>>
 
     var notices: AsyncStream<SessionNotice> { client.notices }
+    var situation: String { client.situation }
 
     func send(_ request: History.Request, id: UInt32) async throws -> History.Result {
         switch request {
