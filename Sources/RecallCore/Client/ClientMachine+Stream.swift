@@ -25,7 +25,7 @@ extension ClientMachine {
             last: last, lastSeal: lastSeal,
             checkpoint: newestCheckpoint.map { ($0.number, UInt64(byteCount)) }, historyFollows: follows)
         output.frame(Attach(stream: stream, leaf: claim.sealed(nonce: nonce, by: sealer), claim: claim))
-        if follows { beginHistory(.unasked, .newest, credit: WireLimits.historyCredit) }
+        if follows { beginHistory(stream, .unasked, .newest, credit: WireLimits.historyCredit) }
         send()
     }
 

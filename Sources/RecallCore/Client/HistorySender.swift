@@ -13,14 +13,16 @@ struct HistorySender: Sendable {
         case ended
     }
 
+    let stream: StreamID
     let recall: RecallID
     /// Where the history ends: what was acknowledged when the stream attached.
     let end: Position
     var stage: Stage
     private(set) var credit: Int
 
-    init(recall: RecallID, end: Position, stage: Stage, credit: UInt8) {
-        (self.recall, self.end, self.stage, self.credit) = (recall, end, stage, Int(credit))
+    init(stream: StreamID, recall: RecallID, end: Position, stage: Stage, credit: UInt8) {
+        (self.stream, self.recall, self.end, self.stage) = (stream, recall, end, stage)
+        self.credit = Int(credit)
     }
 
     mutating func add(credit chunks: UInt8, to recall: RecallID) {
@@ -49,43 +51,46 @@ struct HistorySender: Sendable {
 extension ClientMachine {
     mutating func recallAsked(_ frame: RecallRequest) {
         events.append(.recallAsked)
-        beginHistory(frame.recall, frame.origin, credit: frame.credit)
+        beginHistory(frame.stream, frame.recall, frame.origin, credit: frame.credit)
     }
 
-    mutating func beginHistory(_ recall: RecallID, _ origin: RecallRequest.Origin, credit: UInt8) {
-        func begin(_ stage: HistorySender.Stage) {
-            history = HistorySender(recall: recall, end: front, stage: stage, credit: credit)
+    mutating func beginHistory(
+        _ stream: StreamID, _ recall: RecallID, _ origin: RecallRequest.Origin, credit: UInt8
+    ) {
+        func sender(_ stage: HistorySender.Stage) -> HistorySender {
+            HistorySender(stream: stream, recall: recall, end: front, stage: stage, credit: credit)
         }
         switch origin {
-        case .newest where newestCheckpoint != nil: begin(.checkpoint(generation: 0))
-        case .older where olderCheckpoint != nil: begin(.checkpoint(generation: 1))
+        case .newest where newestCheckpoint != nil: history = sender(.checkpoint(generation: 0))
+        case .older where olderCheckpoint != nil: history = sender(.checkpoint(generation: 1))
         // An adopted state is all that there is: the server says what is wrong with it.
-        case .older where newestCheckpoint != nil && !reachesStart: begin(.checkpoint(generation: 0))
-        case .newest, .older:
-            begin(.messages(after: .zero))
-            startHistory(.start)
+        case .older where newestCheckpoint != nil && !reachesStart: history = sender(.checkpoint(generation: 0))
+        case .newest, .older: start(sender(.messages(after: .zero)), .start, after: .zero)
         case .after(let position) where position == front:
-            begin(.messages(after: position.number))
-            startHistory(.gap)
-        case .after(let position) where position.number < front.number: begin(.findingReceipt(position))
-        case .after: beginHistory(recall, .newest, credit: credit)
+            start(sender(.messages(after: position.number)), .gap, after: position.number)
+        case .after(let position) where position.number < front.number: history = sender(.findingReceipt(position))
+        case .after: beginHistory(stream, recall, .newest, credit: credit)
         }
     }
 
-    private mutating func startHistory(_ base: HistoryStart.Base) {
-        guard let stream = phase.stream, let history else { return }
-        output.frame(HistoryStart(stream: stream, recall: history.recall, base: base))
-        endHistoryIfEmpty()
-    }
-
-    /// A history without messages still ends with a chunk, which carries the receipt.
-    private mutating func endHistoryIfEmpty() {
-        guard let stream = phase.stream, let history, case .messages(let number) = history.stage,
-            number == history.end.number
-        else { return }
+    /// Sends what a history begins with; its messages follow as the log gives them.
+    private mutating func start(
+        _ sender: HistorySender, _ base: HistoryStart.Base, after number: SequenceNumber, segments: [[UInt8]] = []
+    ) {
+        output.frame(HistoryStart(stream: sender.stream, recall: sender.recall, base: base))
+        for (index, segment) in segments.enumerated() {
+            output.frame(HistorySegment(stream: sender.stream, recall: sender.recall, index: UInt32(index))) {
+                $0.append(segment.span.bytes)
+            }
+        }
+        history = sender
+        history?.stage = .messages(after: number)
+        guard number == sender.end.number else { return }
+        // A history without messages still ends with a chunk, which carries the receipt.
         output.frame(
-            HistoryChunk(stream: stream, recall: history.recall, isLast: true, first: number.next, receipt: logged))
-        self.history?.stage = .ended
+            HistoryChunk(
+                stream: sender.stream, recall: sender.recall, isLast: true, first: number.next, receipt: logged))
+        history?.stage = .ended
     }
 
     /// The log answered a read of the sender.
@@ -93,17 +98,17 @@ extension ClientMachine {
         // A read that an earlier recall had asked for is of no use to the present one.
         guard let history, history.read == operation else { return }
         switch (history.stage, answer) {
-        case (.findingReceipt(let position), .receipt(let receipt)): compare(position, receipt)
+        case (.findingReceipt(let position), .receipt(let receipt)): compare(history, position, receipt)
         case (.comparing(let position, let base), .slice(let slice)):
             let verifier = LogVerifier(vector: header.vector, base: base, cryptography)
-            decide(position, verifier.position(at: position.number, in: slice) == position)
-        case (.checkpoint, .checkpoint(let checkpoint)): sendCheckpoint(checkpoint)
-        case (.messages(let number), .slice(let slice)): sendChunk(slice, after: number)
+            decide(history, position, verifier.position(at: position.number, in: slice) == position)
+        case (.checkpoint, .checkpoint(let checkpoint)): sendCheckpoint(history, checkpoint)
+        case (.messages(let number), .slice(let slice)): sendChunk(history, slice, after: number)
         default: break
         }
     }
 
-    private mutating func compare(_ position: Position, _ receipt: Receipt?) {
+    private mutating func compare(_ sender: HistorySender, _ position: Position, _ receipt: Receipt?) {
         var base: Position? = receipt?.position
         for checkpoint in [olderCheckpoint, newestCheckpoint].compactMap({ $0 })
         where checkpoint.number <= position.number && checkpoint.number > (base?.number ?? .zero) {
@@ -111,45 +116,36 @@ extension ClientMachine {
         }
         // With a checkpoint the log may have forgotten its beginning, as it has after an adoption.
         if base == nil, newestCheckpoint == nil { base = .start }
-        guard let base else { return decide(position, false) }
+        guard let base else { return decide(sender, position, false) }
         if base.number == position.number {
-            decide(position, base == position)
+            decide(sender, position, base == position)
         } else {
             history?.stage = .comparing(position, from: base)
         }
     }
 
-    private mutating func decide(_ position: Position, _ agrees: Bool) {
-        guard let history else { return }
-        guard agrees else {
-            return beginHistory(history.recall, .newest, credit: UInt8(clamping: history.credit))
+    private mutating func decide(_ sender: HistorySender, _ position: Position, _ agrees: Bool) {
+        if agrees {
+            start(sender, .gap, after: position.number)
+        } else {
+            beginHistory(sender.stream, sender.recall, .newest, credit: UInt8(clamping: sender.credit))
         }
-        self.history?.stage = .messages(after: position.number)
-        startHistory(.gap)
     }
 
-    private mutating func sendCheckpoint(_ checkpoint: Checkpoint?) {
-        guard let stream = phase.stream, let history else { return }
+    private mutating func sendCheckpoint(_ sender: HistorySender, _ checkpoint: Checkpoint?) {
         guard let checkpoint else { return fail(.logFailed, "the log has lost a checkpoint that it had kept") }
-        output.frame(
-            HistoryStart(stream: stream, recall: history.recall, base: .checkpoint(CheckpointHeader(checkpoint))))
-        for (index, segment) in checkpoint.segments.enumerated() {
-            output.frame(HistorySegment(stream: stream, recall: history.recall, index: UInt32(index))) {
-                $0.append(segment.span.bytes)
-            }
-        }
-        self.history?.stage = .messages(after: checkpoint.position.number)
-        endHistoryIfEmpty()
+        start(
+            sender, .checkpoint(CheckpointHeader(checkpoint)), after: checkpoint.position.number,
+            segments: checkpoint.segments)
     }
 
-    private mutating func sendChunk(_ slice: LogSlice, after number: SequenceNumber) {
-        guard let stream = phase.stream, let history else { return }
+    private mutating func sendChunk(_ sender: HistorySender, _ slice: LogSlice, after number: SequenceNumber) {
         guard let receipt = slice.receipt, let first = slice.messages.first, first.number == number.next else {
             return fail(.logDamaged, "the log has lost messages after update \(number)")
         }
-        let isLast = receipt.position.number >= history.end.number
+        let isLast = receipt.position.number >= sender.end.number
         let chunk = HistoryChunk(
-            stream: stream, recall: history.recall, isLast: isLast, first: first.number, receipt: receipt)
+            stream: sender.stream, recall: sender.recall, isLast: isLast, first: first.number, receipt: receipt)
         output.frame(chunk) { writer in
             for message in slice.messages {
                 writer.block(message.content.span.bytes)

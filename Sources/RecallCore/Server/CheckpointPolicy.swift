@@ -40,8 +40,6 @@ package struct ReplayDebt: Sendable {
 
     package mutating func add(nanoseconds time: Int64) { nanoseconds &+= max(0, time) }
 
-    package var isOffering: Bool { offered != nil }
-
     package func isDue(_ policy: CheckpointPolicy) -> Bool {
         guard policy.isEnabled, offered == nil, messages > 0, postponedMessages == 0 else { return false }
         return bytes > bound(policy) || messages > policy.messages || nanoseconds > policy.nanoseconds

@@ -208,7 +208,9 @@ extension HandlerMachine {
             slot.recall?.reader = reader
             slot.recall?.chunks.append(chunk)
             // A chunk of large messages is larger than was counted on: then fewer others are let in.
-            admission.hold(slot.id, bytes: Self.heldBytes(recall.claim, chunks: slot.recall?.heldBytes ?? 0))
+            if let held = slot.recall?.heldBytes {
+                admission.hold(slot.id, bytes: Self.heldBytes(recall.claim, chunks: held))
+            }
             account(slot)
             setReady(slot)
         } catch {
