@@ -19,10 +19,11 @@ extension SessionHandler {
     public func recallSession<S: Session>(
         _ kind: S.Type, session: SessionID, from last: SealedMessage, principal: [UInt8]? = nil
     ) async throws -> S.State {
-        let vector = try vector(of: session, kind, principal: principal)
-        guard let root = keys.secret(session.keyID), let host = hosts.lazy.compactMap({ $0 as? S }).first else {
-            throw RecallError(.unknownKey, "key \(session.keyID.rawValue), which issued the session, is not held")
+        guard let host = hosts.lazy.compactMap({ $0 as? S }).first else {
+            throw RecallError(.unknownKind, "\(S.self), of kind '\(S.kind.name)', is not hosted here")
         }
+        let vector = try vector(of: session, kind, principal: principal)
+        let root = try root(of: session)
         var messages = [last]
         while let previous = try await messages[messages.count - 1].previousMessage() { messages.append(previous) }
         let replay = LocalReplay(

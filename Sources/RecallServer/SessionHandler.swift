@@ -126,12 +126,18 @@ public final class SessionHandler: Sendable {
         guard terms.contains(where: { $0.name == name && $0.version == S.kind.version }) else {
             throw RecallError(.unknownKind, "kind '\(S.kind.name)' version \(S.kind.version) is not hosted here")
         }
-        guard let root = keys.secret(session.keyID) else {
-            throw RecallError(.unknownKey, "key \(session.keyID.rawValue), which issued the session, is not held")
-        }
+        let root = try root(of: session)
         let identity = SessionIdentity(session: session, kindName: name, principal: principal, cryptography)
         return SessionKeys.vector(
             vectorKey: SessionKeys.vectorKey(root: root, cryptography), identity: identity, cryptography)
+    }
+
+    /// The key that issued the session.
+    func root(of session: SessionID) throws(RecallError) -> Digest {
+        guard let root = keys.secret(session.keyID) else {
+            throw RecallError(.unknownKey, "key \(session.keyID.rawValue), which issued the session, is not held")
+        }
+        return root
     }
 
     /// The key ring. Setting it issues from its newest key and deletes the sessions of keys that are gone from it;

@@ -106,6 +106,30 @@ import Testing
         #expect(client.log.receipt == adopted && client.log.last == SequenceNumber(4) && client.log.messages == [])
     }
 
+    /// What a log gives up for the state that it takes over is acknowledged no more: of a server that does so all the
+    /// same the log takes nothing.
+    @Test func nothingIsAcknowledgedDuringAnAdoption() throws {
+        let network = CoreNetwork()
+        let client = network.client()
+        let first = network.connect(client, to: network.servers[0])
+        client.send("a")
+        network.settle()
+        network.cut(first)
+        client.send("b")
+        let connection = attaching(client, network)
+        client.logIsImmediate = false
+        client.work()
+        let stream = try #require(client.currentStream)
+        let adopted = offer(try position(4), to: client, on: connection)
+        let end = Story(("a", nil), ("b", nil)).receipt(Forge.keys(of: client))
+        client.receive(
+            connection,
+            Self.body(Acknowledgement(stream: stream, first: SequenceNumber(2), receipt: try #require(end))))
+        while client.stepLog() { client.work() }
+        #expect(client.breach == nil && client.failure == nil)
+        #expect(client.log.receipt == adopted && client.log.last == SequenceNumber(4))
+    }
+
     // MARK: Recalls
 
     /// A server may ask for what follows the log's very end: nothing, and the receipt that says so.

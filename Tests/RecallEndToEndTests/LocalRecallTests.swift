@@ -111,7 +111,7 @@ import Testing
             let impostor = await #expect(throws: RecallError.self) {
                 try await handler.recallSession(Impostor.self, session: session, from: last)
             }
-            #expect(impostor?.code == .unknownKind || impostor?.code == .unknownKey)
+            #expect(impostor?.code == .unknownKind)
         }
     }
 

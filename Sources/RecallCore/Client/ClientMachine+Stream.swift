@@ -211,7 +211,8 @@ extension ClientMachine {
 
     /// Accepts only what extends this log: the determinants must lead to the digest that the receipt covers.
     private mutating func acknowledged(_ frame: Acknowledgement, _ reader: inout ByteReader) throws(WireError) {
-        guard frame.number > front.number else { return }  // of an earlier stream: the log has it
+        // Of an earlier stream: the log has it. Or of what the log just gives up for the state that it takes over.
+        guard frame.number > front.number, !isAdopting else { return }
         guard frame.first <= front.number.next, frame.number <= sent else { return misfit() }
         var inputs = front.inputs
         var items: [(number: SequenceNumber, determinants: [UInt8], reply: [UInt8])] = []

@@ -148,7 +148,7 @@ final class Injector: @unchecked Sendable {
         case .crashInWrite:
             guard let medium = member.store.medium as? SQLiteMedium else { return }
             let (isPowerLoss, pause) = (random.chance(50), pause(&random))
-            medium.die(afterWrites: Int.random(in: 0...12, using: &random)) { [world] in
+            medium.die(afterWrites: Int.random(in: 0...12, using: &random)) { [unowned world, unowned member] in
                 let process = member.node.process
                 world.timeline.after(0) {
                     guard member.node.process === process, member.node.isUp else { return }
@@ -219,10 +219,10 @@ final class Injector: @unchecked Sendable {
         case .alterDeterminants, .alterOffer, .alterConfirmation:
             let bit = random.next()
             let stream = fault == .alterConfirmation ? connection.up : connection.down
-            stream.tamper = { [world, unowned stream] bytes in
+            stream.tamper = { [unowned world, unowned stream, id = connection.id] bytes in
                 guard !world.isCalm, let altered = Tampering.alter(fault, in: bytes, bit: bit) else { return bytes }
                 stream.tamper = nil
-                world.injected(fault, "\(connection.id)")
+                world.injected(fault, "\(id)")
                 return altered
             }
         case .repeatFrames:
