@@ -75,7 +75,7 @@ struct Simulate: AsyncParsableCommand {
     func run() async throws {
         let jobs = jobs ?? max(1, ProcessInfo.processInfo.activeProcessorCount)
         #if RECALL_PLANTED_BUGS
-            let hunt = PlantedBugHunt(limit: UInt64(seeds ?? 400))
+            let hunt = PlantedBugHunt(limit: UInt64(seeds ?? 1500))
             if let bug {
                 guard let bug = PlantedBug(rawValue: bug) else { throw ValidationError("there is no bug \(bug)") }
                 guard try await hunt.find(bug) else { throw ExitCode.failure }
