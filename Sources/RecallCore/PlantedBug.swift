@@ -52,7 +52,7 @@
         /// A log on a disk that promises to survive a loss of power does not sync.
         case syncForgotten
 
-        // Set by the simulator before a run; read by it alone, on its thread.
+        // Set before the runs that it is for, never during one.
         package nonisolated(unsafe) static var active: PlantedBug?
 
         package static func isActive(_ bug: PlantedBug) -> Bool { active == bug }
