@@ -1,7 +1,7 @@
 import RecallCore
 
 extension Cryptography {
-    /// Primitives of the right shapes at a fiftieth of the price, for conversations: what they are to find is in the
+    /// Primitives of the right shapes at a lower price, for conversations: what they are to find is in the
     /// machines. A fuzzer hits a seal of these by luck alone, as one of SHA-256. Nothing about them is secure. The real
     /// ones are behind the readers' target.
     static let standIn = Cryptography(
