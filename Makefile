@@ -5,12 +5,14 @@ CONFIGURATION ?= debug
 DEMO ?=
 SIMULATE ?=
 MINUTES ?= 1
+BENCH ?=
+GATE ?=
 FUZZ ?= --minutes $(MINUTES)
 TORTURE ?= all --minutes $(MINUTES)
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release install test lint format wasm demo simulate same bugs model fuzz torture sanitize coverage docs clean
+.PHONY: help setup build release install test lint format wasm demo simulate same bugs model fuzz torture sanitize coverage bench gate docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,11 +37,11 @@ test: build ## build and run all tests
 	swift test --configuration $(CONFIGURATION) --skip-build --no-parallel --filter RecallEndToEndTests $(SWIFT_FLAGS)
 
 lint: ## check formatting, sizes and what may trap
-	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples Fuzz Torture
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests Examples Fuzz Torture Benchmarks
 	@Scripts/tidy
 
 format: ## format all sources in place
-	swift format --in-place --recursive --parallel Package.swift Sources Tests Examples Fuzz Torture
+	swift format --in-place --recursive --parallel Package.swift Sources Tests Examples Fuzz Torture Benchmarks
 
 wasm: setup ## compile the core as Embedded Swift for wasm32
 	@Scripts/wasm
@@ -73,6 +75,12 @@ coverage: setup ## run all tests and report what of the libraries they reach
 torture: setup ## kill real processes, break connections and disks; options: make torture MINUTES=10
 	@SWIFT_FLAGS='$(SWIFT_FLAGS)' Scripts/torture $(TORTURE)
 
+bench: setup ## measure beside bare limits, Redis and PostgreSQL; options: make bench QUICK=1, make bench BENCH="wire storms"
+	@SWIFT_FLAGS='$(SWIFT_FLAGS)' Scripts/bench $(if $(QUICK),--quick) $(BENCH)
+
+gate: setup ## fail if a message costs over 10 % more instructions or allocations than Benchmarks/gate says
+	@SWIFT_FLAGS='$(SWIFT_FLAGS)' Scripts/gate $(GATE)
+
 docs: setup ## build the documentation of the libraries
 	@Scripts/docs --configuration $(CONFIGURATION) $(SWIFT_FLAGS)
 
@@ -80,4 +88,4 @@ model: ## check the protocol's model with Spin: invariants, and that planted bug
 	@Model/check
 
 clean: ## remove what was built
-	rm -rf .build .build-wasm .build-docs .build-fuzz .build-address .build-thread .build-coverage
+	rm -rf .build .build-bench .build-wasm .build-docs .build-fuzz .build-address .build-thread .build-coverage

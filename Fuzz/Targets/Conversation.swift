@@ -15,6 +15,8 @@ final class Conversation {
     private var recorded: [[UInt8]] = []
     private var submitted = 0
     private(set) var names: Set<String> = []
+    /// Frames of the script's own that were said.
+    private(set) var injected: [[UInt8]] = []
     private static let flags = ["", "+", "@", "@+", "!", "!+", "-", "%", "~", "*"]
 
     init(_ input: [UInt8], spoiling side: Side) {
@@ -102,7 +104,9 @@ final class Conversation {
     /// Bytes of the script's own.
     private func raw() {
         guard let connection else { return }
-        inject([script.byte()] + script.string(), connection)
+        let body = [script.byte()] + script.string()
+        injected.append(body)
+        inject(body, connection)
     }
 
     /// A frame that was delivered before, here or on another connection.

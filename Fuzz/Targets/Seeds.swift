@@ -23,8 +23,15 @@ enum Seeds {
     private static func conversation(_ frame: [UInt8]) -> [UInt8]? {
         guard let type = frame.first, frame.count < 256 else { return nil }
         let setUp = [UInt8](repeating: 0, count: 8)
-        let honest: [UInt8] = [0, 1, 0, 4, 1, 4, 1, 4, 1]
-        return setUp + honest + [9, type, UInt8(frame.count - 1)] + frame.dropFirst()
+        // A choice among one takes no byte: a send is two, a round is two, and the frame goes on the only connection.
+        let honest: [UInt8] = [0, 1, 4, 1, 4, 1, 4, 1]
+        let script = setUp + honest + [9, type, UInt8(frame.count - 1)] + frame.dropFirst()
+        for side in [Conversation.Side.server, .client] {
+            let conversation = Conversation(script, spoiling: side)
+            conversation.run()
+            precondition(conversation.injected == [frame], "the script does not say the frame")
+        }
+        return script
     }
 
     /// Every hexadecimal string of a vector's file that may be a frame.

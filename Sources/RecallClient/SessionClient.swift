@@ -17,6 +17,16 @@ public final class SessionClient<S: Session>: Sendable {
     private let isClosed = Atomic(false)
     private let executor: (any TaskExecutor)?
 
+    /// Runs tasks where the client itself runs, on its event loop. A task that prefers it sends without a change of
+    /// thread, which is most of what one message after the other takes; what it does between must not block.
+    ///
+    /// ```swift
+    /// try await withTaskExecutorPreference(counter.loopExecutor) {
+    ///     for amount in amounts { try await counter.send(Counter.Add(amount: amount)) }
+    /// }
+    /// ```
+    public let loopExecutor: any TaskExecutor
+
     /// What happens behind `send`: connections, recalls, checkpoints. For one watcher; unwatched notices are dropped
     /// beyond the newest 256.
     public let notices: AsyncStream<SessionNotice>
@@ -34,6 +44,7 @@ public final class SessionClient<S: Session>: Sendable {
     ) {
         (self.eventLoop, self.driver, self.log, self.notices, self.damage) = (eventLoop, driver, log, notices, damage)
         (self.recovered, self.executor) = (recovered, executor)
+        loopExecutor = LoopExecutor(eventLoop)
     }
 
     /// A client that is dropped without `close` ends all the same, in its own time.
@@ -104,10 +115,8 @@ public final class SessionClient<S: Session>: Sendable {
     ///   what it had confirmed.
     @discardableResult
     public func send<M: Message<S.State>>(_ message: M) async throws -> M.Reply {
-        var writer = ByteWriter()
-        let route = try S.kind.encode(message, into: &writer)
-        let result = try await call(writer.bytes, isRequest: route.isRequest)
-        return try Self.reply(to: M.self, result)
+        let coding = try S.kind.coding(of: M.self)
+        return try coding.reply(in: try await call(try coding.content(of: message), isRequest: coding.isRequest))
     }
 
     /// Sends messages back to back, without waiting for one before the next, and returns their replies in order.
@@ -115,6 +124,7 @@ public final class SessionClient<S: Session>: Sendable {
     /// All are sent, whatever becomes of the others; the first one's error is thrown when all have ended.
     /// `results(of:)` tells them apart.
     @discardableResult
+    @inlinable
     public func send<M: Message<S.State>>(contentsOf messages: some Sequence<M>) async throws -> [M.Reply] {
         try await results(of: messages).map { try $0.get() }
     }
@@ -124,31 +134,15 @@ public final class SessionClient<S: Session>: Sendable {
     ///
     /// Cancelling the task cancels the waiting, not the messages: one that is in the log may be applied all the same.
     /// - Throws: what keeps a message from being encoded; then none was sent.
+    @inlinable
     public func results<M: Message<S.State>>(
         of messages: some Sequence<M>
     ) async throws -> [Result<M.Reply, any Error>] {
-        var contents: [([UInt8], isRequest: Bool)] = []
-        for message in messages {
-            var writer = ByteWriter()
-            let route = try S.kind.encode(message, into: &writer)
-            contents.append((writer.bytes, route.isRequest))
-        }
-        guard !contents.isEmpty else { return [] }
-        let (batch, cell) = (contents, CallCell())
-        let (eventLoop, driver) = (eventLoop, driver)
-        let results = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let collector = SendBatch(count: batch.count, continuation)
-                let waiters = batch.indices.map { Waiter.many(collector, $0) }
-                eventLoop.execute {
-                    let calls = driver.value.submit(batch, waiters)
-                    if cell.begin(calls) { for call in calls { driver.value.cancel(call) } }
-                }
-            }
-        } onCancel: {
-            eventLoop.execute { for call in cell.cancel() { driver.value.cancel(call) } }
-        }
-        return results.map { result in Result { try Self.reply(to: M.self, try result.get()) } }
+        let coding = try S.kind.coding(of: M.self)
+        var contents: [[UInt8]] = []
+        contents.reserveCapacity(messages.underestimatedCount)
+        for message in messages { contents.append(try coding.content(of: message, like: contents.last)) }
+        return await results(of: contents, isRequest: coding.isRequest).map { coding.result(of: $0) }
     }
 
     /// Sends a request: the same as `send`, for those who like to see that nothing is changed.
@@ -160,21 +154,32 @@ public final class SessionClient<S: Session>: Sendable {
         let (eventLoop, driver) = (eventLoop, driver)
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                eventLoop.execute {
-                    let calls = driver.value.submit([(content, isRequest)], [.one(continuation)])
-                    if cell.begin(calls) { driver.value.cancel(calls[0]) }
+                eventLoop.perform {
+                    let calls = driver.value.submit([content], isRequest: isRequest, SingleWaiter(continuation))
+                    if cell.begin(calls) { driver.value.cancel(calls) }
                 }
             }
         } onCancel: {
-            eventLoop.execute { for call in cell.cancel() { driver.value.cancel(call) } }
+            eventLoop.execute { if let calls = cell.cancel() { driver.value.cancel(calls) } }
         }
     }
 
-    private static func reply<M: Message<S.State>>(to type: M.Type, _ result: CallResult) throws -> M.Reply {
-        switch result {
-        case .reply(let bytes): return try S.kind.reply(to: type, from: bytes.span.bytes)
-        case .rejected(let bytes): throw try S.kind.rejection(of: type, from: bytes.span.bytes)
-        case .failed(let code, let text): throw RecallError(code, text)
+    /// As above, for many.
+    @usableFromInline
+    package func results(of contents: [[UInt8]], isRequest: Bool) async -> [Result<CallResult, any Error>] {
+        guard !contents.isEmpty else { return [] }
+        let cell = CallCell()
+        let (eventLoop, driver) = (eventLoop, driver)
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                eventLoop.perform {
+                    let waiter = BatchWaiter(count: contents.count, continuation)
+                    let calls = driver.value.submit(contents, isRequest: isRequest, waiter)
+                    if cell.begin(calls) { driver.value.cancel(calls) }
+                }
+            }
+        } onCancel: {
+            eventLoop.execute { if let calls = cell.cancel() { driver.value.cancel(calls) } }
         }
     }
 
@@ -226,5 +231,12 @@ public final class SessionClient<S: Session>: Sendable {
         return await withCheckedContinuation { continuation in
             eventLoop.execute { continuation.resume(returning: body(driver.value)) }
         }
+    }
+}
+
+extension EventLoop {
+    /// At once on the loop, and as soon as may be elsewhere.
+    fileprivate func perform(_ body: @escaping @Sendable () -> Void) {
+        if inEventLoop { body() } else { execute(body) }
     }
 }

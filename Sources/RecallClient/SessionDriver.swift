@@ -5,10 +5,18 @@ internal import RecallCore
 
 /// Interprets a client machine: performs its log operations, writes its frames, wakes its callers. On the link's loop.
 final class SessionDriver: LinkUser {
+    /// Messages that were handed over together, and how many of them had their turn.
     struct Submission {
-        let call: CallID
-        let content: [UInt8]
+        let firstCall: CallID
+        let contents: [[UInt8]]
         let isRequest: Bool
+        var done = 0
+    }
+
+    /// The machine, where it is changed in place: an optional of it was moved out and back at each call.
+    private final class Core {
+        var machine: ClientMachine
+        init(_ machine: consuming ClientMachine) { self.machine = machine }
     }
 
     private let link: ServerLink
@@ -19,16 +27,17 @@ final class SessionDriver: LinkUser {
     private let cryptography: Cryptography
     private let logger: Logger
     private let notices: AsyncStream<SessionNotice>.Continuation
-    private var machine: ClientMachine?
+    private var core: Core?
     private var stream: StreamID?
-    private var waiters: [CallID: Waiter] = [:]
-    private var lastCall: UInt64 = 0
+    private var waiters = WaiterTable()
     /// What the log held without an answer, if it was asked for.
     private(set) var recovered: RecoveredUpdates?
     /// What does not fit the window yet, in order.
     private var queue = Fifo<Submission>()
     private var opening: EventLoopPromise<Void>?
     private var isPumpScheduled = false
+    private var isConfirmationScheduled = false
+    private static let confirmationDelay = TimeAmount.milliseconds(50)
     private var isClosed = false
     private var closing: [EventLoopPromise<Void>] = []
     /// True after a refusal or drain: stay quiet until the next connection.
@@ -72,12 +81,10 @@ final class SessionDriver: LinkUser {
     /// Before the first answer can come.
     private func followRecovered() -> RecoveredUpdates {
         var updates: [(number: SequenceNumber, answer: AsyncStream<CallResult>)] = []
-        machine?.followRecovered { number in
+        core?.machine.followRecovered { number in
             let (answer, continuation) = AsyncStream.makeStream(of: CallResult.self)
-            lastCall &+= 1
-            waiters[CallID(lastCall)] = .recovered(continuation)
             updates.append((number, answer))
-            return CallID(lastCall)
+            return waiters.add(RecoveredWaiter(continuation)).lowerBound
         }
         return RecoveredUpdates(updates: updates)
     }
@@ -87,7 +94,8 @@ final class SessionDriver: LinkUser {
         limits.windowMessages = max(1, link.configuration.windowMessages)
         limits.windowBytes = max(1, link.configuration.windowBytes)
         limits.rideAlong = link.configuration.rideAlong
-        machine = ClientMachine(recovered, limits: limits, cryptography)
+        limits.defersConfirmations = true
+        core = Core(ClientMachine(recovered, limits: limits, cryptography))
         let bound = NIOLoopBound(self, eventLoop: link.eventLoop)
         stallTimer = link.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
             bound.value.checkProgress()
@@ -99,21 +107,27 @@ final class SessionDriver: LinkUser {
         closing.append(promise)
         guard !isClosed else { return finishClosing() }
         isClosed = true
-        machine?.fail(.closed, "the client was closed")
+        core?.machine.confirm()
+        core?.machine.fail(.closed, "the client was closed")
         opening?.fail(RecallError(.closed, "the client was closed"))
         opening = nil
         handleEvents()
         leaveLink()
-        while let submission = queue.popFirst() {
-            finish(submission.call, .failure(RecallError(.closed, "the client was closed")))
-        }
+        while let batch = queue.popFirst() { refuse(batch) }
         finishClosing()
+    }
+
+    private func refuse(_ batch: Submission) {
+        for index in batch.done..<batch.contents.count {
+            finish(batch.firstCall.advanced(by: index), .failure(RecallError(.closed, "the client was closed")))
+        }
     }
 
     /// Nothing more is said or heard.
     private func leaveLink() {
         if let stream {
             var writer = ByteWriter()
+            writer.bytes = core?.machine.takeOutput() ?? []
             writer.frame(Detach(stream: stream))
             link.write(writer.bytes)
             link.closeStream(stream)
@@ -126,7 +140,7 @@ final class SessionDriver: LinkUser {
 
     /// The log is let go when its last operation has ended.
     private func finishClosing() {
-        guard machine?.isLogIdle ?? true else { return }
+        guard core?.machine.isLogIdle ?? true else { return }
         for promise in closing { promise.succeed(()) }
         closing = []
         notices.finish()
@@ -134,41 +148,42 @@ final class SessionDriver: LinkUser {
 
     // MARK: From callers
 
-    func submit(_ contents: [([UInt8], isRequest: Bool)], _ waiters: [Waiter]) -> [CallID] {
-        var calls: [CallID] = []
-        for ((content, isRequest), waiter) in zip(contents, waiters) {
-            lastCall &+= 1
-            let call = CallID(lastCall)
-            calls.append(call)
-            guard !isClosed else {
-                waiter.resume(.failure(RecallError(.closed, "the client was closed")))
-                continue
-            }
-            self.waiters[call] = waiter
-            queue.append(Submission(call: call, content: content, isRequest: isRequest))
+    /// Takes messages on, with those who wait for them; returns the names of their calls.
+    func submit(_ contents: [[UInt8]], isRequest: Bool, _ waiter: Waiter) -> Range<CallID> {
+        let calls = waiters.add(waiter, count: contents.count)
+        let batch = Submission(firstCall: calls.lowerBound, contents: contents, isRequest: isRequest)
+        if isClosed {
+            refuse(batch)
+        } else {
+            queue.append(batch)
+            schedulePump()
         }
-        schedulePump()
         return calls
     }
 
-    /// The caller was cancelled. A message that is in the log already is delivered all the same.
-    func cancel(_ call: CallID) {
-        guard waiters[call] != nil else { return }
-        machine?.forget(call)
-        finish(call, .failure(CancellationError()))
+    /// The callers were cancelled. A message that is in the log already is delivered all the same.
+    func cancel(_ calls: Range<CallID>) {
+        var call = calls.lowerBound
+        while call < calls.upperBound {
+            if waiters.holds(call) {
+                core?.machine.forget(call)
+                finish(call, .failure(CancellationError()))
+            }
+            call = call.advanced(by: 1)
+        }
     }
 
-    var head: SequenceNumber { machine?.head ?? .zero }
-    var acknowledged: SequenceNumber { machine?.acknowledged ?? .zero }
-    var persisted: SequenceNumber { machine?.persisted ?? .zero }
-    var session: SessionID? { machine?.header.session }
+    var head: SequenceNumber { core?.machine.head ?? .zero }
+    var acknowledged: SequenceNumber { core?.machine.acknowledged ?? .zero }
+    var persisted: SequenceNumber { core?.machine.persisted ?? .zero }
+    var session: SessionID? { core?.machine.header.session }
     /// Why the session has ended for this client.
-    var failure: RecallError? { machine?.failure.map { RecallError($0.code, $0.text) } }
+    var failure: RecallError? { core?.machine.failure.map { RecallError($0.code, $0.text) } }
 
     /// Where the log stands.
     var place: (header: LogHeader, head: SequenceNumber, checkpoints: [Position])? {
-        guard let header = machine?.header else { return nil }
-        return (header, head, machine?.checkpointPositions ?? [])
+        guard let header = core?.machine.header else { return nil }
+        return (header, head, core?.machine.checkpointPositions ?? [])
     }
 
     // MARK: The link
@@ -182,8 +197,8 @@ final class SessionDriver: LinkUser {
         isHeld = false
         holdTimer?.cancel()
         holdTimer = nil
-        guard machine != nil else { return initiate() }
-        machine?.limit(messages: link.window.messages, bytes: link.window.bytes)
+        guard core != nil else { return initiate() }
+        core?.machine.limit(messages: link.window.messages, bytes: link.window.bytes)
         pump()
     }
 
@@ -199,7 +214,7 @@ final class SessionDriver: LinkUser {
     func receive(_ type: FrameType, _ body: RawSpan) throws(WireError) {
         progress = link.eventLoop.now
         var reader = ByteReader(body)
-        guard machine == nil else { return try receive(type, &reader) }
+        guard core == nil else { return try receive(type, &reader) }
         switch type {
         case .initiated: begin(try Initiated(reading: &reader))
         case .refusal:
@@ -215,7 +230,7 @@ final class SessionDriver: LinkUser {
     private func receive(_ type: FrameType, _ reader: inout ByteReader) throws(WireError) {
         // Initiated twice: an answer of a connection before the log was begun.
         if type == .initiated { return }
-        try machine?.receive(type, &reader)
+        try core?.machine.receive(type, &reader)
     }
 
     func batchEnded() { pump() }
@@ -225,7 +240,7 @@ final class SessionDriver: LinkUser {
         notices.yield(.refused(code, text))
         isHeld = true
         guard !link.isPrivate, code != .draining else { return link.leave("\(code): \(text)") }
-        if machine == nil { stream = nil }
+        if core == nil { stream = nil }
         let bound = NIOLoopBound(self, eventLoop: link.eventLoop)
         let pause = backoff.next(random: link.configuration.surroundings.random())
         holdTimer = link.eventLoop.scheduleTask(in: .nanoseconds(pause)) { bound.value.holdEnded() }
@@ -240,7 +255,7 @@ final class SessionDriver: LinkUser {
 
     func disconnected(reason: String) {
         stream = nil
-        machine?.disconnected()
+        core?.machine.disconnected()
         notices.yield(.disconnected(reason: reason))
         pump()
     }
@@ -253,7 +268,7 @@ final class SessionDriver: LinkUser {
     func linkFailed(_ code: FaultCode, _ text: String) {
         opening?.fail(RecallError(code, text))
         opening = nil
-        machine?.fail(code, text)
+        core?.machine.fail(code, text)
         pump()
     }
 
@@ -288,8 +303,8 @@ final class SessionDriver: LinkUser {
     var situation: String {
         let link = link.isOpen ? "an open link" : "no link"
         let stream = stream.map { "stream \($0.rawValue)" } ?? "no stream"
-        return "\(link), \(stream)\(isHeld ? ", held" : ""), \(queue.count) queued, "
-            + (machine?.situation ?? "no session")
+        return "\(link), \(stream)\(isHeld ? ", held" : ""), \(queue.count) batches queued, "
+            + (core?.machine.situation ?? "no session")
     }
 
     // MARK: Work
@@ -306,59 +321,87 @@ final class SessionDriver: LinkUser {
 
     /// Carries out what the machine has to be done, until it has nothing more.
     private func pump() {
-        guard machine != nil else { return }
+        guard core != nil else { return }
         var isDone = false
         while !isDone {
             admit()
             attachIfWanted()
             // What was logged at once may be all that an attach waited for.
             let hasLogged = runLog()
-            machine?.advance()
+            core?.machine.advance()
             isDone = !handleEvents() && !hasLogged
-            if let bytes = machine?.takeOutput(), !bytes.isEmpty { link.write(bytes) }
+            if let bytes = core?.machine.takeOutput(), !bytes.isEmpty { link.write(bytes) }
         }
+        if core?.machine.hasDeferredConfirmation == true { scheduleConfirmation() }
         if isClosed { finishClosing() }
+    }
+
+    /// A client that sends one message after the other confirms with the next; one that falls silent does so soon.
+    private func scheduleConfirmation() {
+        guard !isConfirmationScheduled else { return }
+        isConfirmationScheduled = true
+        let bound = NIOLoopBound(self, eventLoop: link.eventLoop)
+        link.eventLoop.scheduleTask(in: Self.confirmationDelay) { bound.value.confirm() }
+    }
+
+    private func confirm() {
+        isConfirmationScheduled = false
+        guard !isClosed else { return }
+        core?.machine.confirm()
+        pump()
     }
 
     /// Moves what waits into the window.
     private func admit() {
-        while let next = queue.first {
-            // Cancelled before its turn: it was never in the log.
-            if waiters[next.call] != nil {
-                let fits = next.isRequest ? machine?.hasRoomForRequest : machine?.hasRoom(for: next.content.count)
-                guard fits == true || machine?.failure != nil else { return }
-                if next.isRequest {
-                    machine?.request(next.content, call: next.call)
-                } else {
-                    machine?.submit(next.content, call: next.call)
-                }
-            }
+        guard let core else { return }
+        while !queue.isEmpty {
+            queue.update(at: 0) { Self.admit(&$0, into: &core.machine, waiters) }
+            guard let batch = queue.first, batch.done == batch.contents.count else { return }
             queue.removeFirst(1)
         }
     }
 
+    /// In one access to the machine, since this runs for every message.
+    private static func admit(_ batch: inout Submission, into machine: inout ClientMachine, _ waiters: WaiterTable) {
+        while batch.done < batch.contents.count {
+            let call = batch.firstCall.advanced(by: batch.done)
+            // Cancelled before its turn: it was never in the log.
+            if waiters.holds(call) {
+                let content = batch.contents[batch.done]
+                let fits = batch.isRequest ? machine.hasRoomForRequest : machine.hasRoom(for: content.count)
+                guard fits || machine.failure != nil else { return }
+                if batch.isRequest {
+                    machine.request(content, call: call)
+                } else {
+                    machine.submit(content, call: call)
+                }
+            }
+            batch.done += 1
+        }
+    }
+
     private func attachIfWanted() {
-        guard let nonce = link.nonce, !isHeld, machine?.wantsAttach == true, wantsSession else { return }
+        guard core?.machine.wantsAttach == true, !isHeld, let nonce = link.nonce, wantsSession else { return }
         if let stream { link.closeStream(stream) }
         let stream = link.openStream(self)
         self.stream = stream
-        machine?.attach(stream, nonce: nonce)
+        core?.machine.attach(stream, nonce: nonce)
     }
 
     /// An attach is due when there is something to say, and once for each connection so that trouble shows early.
-    private var wantsSession: Bool { stream == nil || machine?.hasUnanswered == true || !queue.isEmpty }
+    private var wantsSession: Bool { stream == nil || core?.machine.hasUnanswered == true || !queue.isEmpty }
 
     /// True if something was logged at once.
     private func runLog() -> Bool {
         var hasLogged = false
-        while let operation = machine?.nextLogOperation() {
+        while let operation = core?.machine.nextLogOperation() {
             if let immediate, case .append(let entries) = operation {
                 do throws(RecallError) {
                     try immediate.appendNow(entries)
-                    machine?.logAnswered(.done)
+                    core?.machine.logAnswered(.done)
                     hasLogged = true
                 } catch {
-                    machine?.logFailed(error.code, error.message)
+                    core?.machine.logFailed(error.code, error.message)
                 }
                 continue
             }
@@ -380,9 +423,9 @@ final class SessionDriver: LinkUser {
 
     private func logEnded(_ result: Result<LogAnswer, any Error>) {
         switch result {
-        case .success(let answer): machine?.logAnswered(answer)
-        case .failure(let error as RecallError): machine?.logFailed(error.code, error.message)
-        case .failure(let error): machine?.logFailed(.logFailed, "\(error)")
+        case .success(let answer): core?.machine.logAnswered(answer)
+        case .failure(let error as RecallError): core?.machine.logFailed(error.code, error.message)
+        case .failure(let error): core?.machine.logFailed(.logFailed, "\(error)")
         }
         pump()
     }
@@ -390,7 +433,7 @@ final class SessionDriver: LinkUser {
     /// Wakes callers and tells watchers; true if there was anything.
     @discardableResult
     private func handleEvents() -> Bool {
-        guard let events = machine?.takeEvents(), !events.isEmpty else { return false }
+        guard let events = core?.machine.takeEvents(), !events.isEmpty else { return false }
         for event in events {
             switch event {
             case .deliver(let call, let result): finish(call, .success(result))
@@ -421,16 +464,16 @@ final class SessionDriver: LinkUser {
     }
 
     private func finish(_ call: CallID, _ result: Result<CallResult, any Error>) {
-        waiters.removeValue(forKey: call)?.resume(result)
+        if let (waiter, index) = waiters.take(call) { waiter.resume(index, result) }
     }
 
     /// A server that lives but has lost the session says nothing: what is unanswered for too long is sent again.
     private func checkProgress() {
         let now = link.eventLoop.now
-        guard machine?.hasUnanswered == true, machine?.isLive == true else { return progress = now }
+        guard core?.machine.hasUnanswered == true, core?.machine.isLive == true else { return progress = now }
         guard (now - progress).nanoseconds > link.configuration.silenceLimit.nanoseconds else { return }
         progress = now
-        machine?.stalled()
+        core?.machine.stalled()
         pump()
     }
 }

@@ -74,9 +74,8 @@ public enum DeterminismCheck {
     private static func content<S: Session, M: Message<S.State>>(
         of message: M, _ kind: S.Type
     ) throws -> ([UInt8], isRequest: Bool) {
-        var writer = ByteWriter()
-        let route = try S.kind.encode(message, into: &writer)
-        return (writer.bytes, route.isRequest)
+        let coding = try S.kind.coding(of: M.self)
+        return (try coding.content(of: message), coding.isRequest)
     }
 
     /// A test runner is told to run the calling test alone.

@@ -72,9 +72,7 @@ final class Harness<S: Session> {
     }
 
     func content<M: Message<S.State>>(_ message: M) throws -> [UInt8] {
-        var writer = ByteWriter()
-        _ = try S.kind.encode(message, into: &writer)
-        return writer.bytes
+        try S.kind.coding(of: M.self).content(of: message)
     }
 
     func apply(raw: [UInt8], replaying: Bool = false) -> _Verdict {
@@ -138,8 +136,8 @@ final class Harness<S: Session> {
         }
         let written = written
         switch verdict {
-        case .applied, .replied: return try S.kind.reply(to: M.self, from: written.span.bytes)
-        case .refused: throw try S.kind.rejection(of: M.self, from: written.span.bytes)
+        case .applied, .replied: return try S.kind.coding(of: M.self).reply(from: written.span.bytes)
+        case .refused: throw try S.kind.coding(of: M.self).rejection(from: written.span.bytes)
         case .failed(let code, let text): throw RecallError(code, text)
         case .effect, .broken: throw RecallError(.inconsistent, "\(verdict)")
         }

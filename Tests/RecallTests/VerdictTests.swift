@@ -26,7 +26,7 @@ import Testing
         #expect(try lab.apply(Lab.Fill(count: 3)) == .applied)
         #expect(lab.written.isEmpty)
         let junk: [UInt8] = [1]
-        #expect(throws: RecallError.self) { try Lab.kind.reply(to: Lab.Fill.self, from: junk.span.bytes) }
+        #expect(throws: RecallError.self) { try Lab.kind.coding(of: Lab.Fill.self).reply(from: junk.span.bytes) }
         try await lab.send(Lab.Fill(count: 2))
     }
 
@@ -34,7 +34,7 @@ import Testing
         let before = try lab.state
         #expect(try lab.apply(Lab.Add(amount: 13)) == .refused)
         let written = lab.written
-        #expect(try Lab.kind.rejection(of: Lab.Add.self, from: written.span.bytes) == .unlucky(0))
+        #expect(try Lab.kind.coding(of: Lab.Add.self).rejection(from: written.span.bytes) == .unlucky(0))
         await #expect(throws: Lab.Refusal.unlucky(0)) { try await lab.send(Lab.Add(amount: 13)) }
         #expect(try lab.state == before)
     }

@@ -15,7 +15,7 @@ public struct SessionKind<S: Session>: Sendable {
     public let limits: SessionLimits
     public let whenBehind: WhenBehind
 
-    package let codec: any Codec
+    @usableFromInline package let codec: any Codec
     /// By message number; 256 of them.
     @usableFromInline package let entries: [_Entry<S.State>?]
     private let numbers: [ObjectIdentifier: UInt8]
@@ -92,41 +92,6 @@ extension SessionKind {
         guard let number = numbers[ObjectIdentifier(type)] else { return nil }
         if case .request? = entries[Int(number)] { return Route(number: number, isRequest: true) }
         return Route(number: number, isRequest: false)
-    }
-
-    /// Appends a message's content: its number and its bytes. Throws `unknownMessage` if it is not listed,
-    /// `undecodable` if it has no encoding, `messageTooLarge` past the limit; the writer is then as before.
-    package func encode<M: Message<S.State>>(_ message: M, into writer: inout ByteWriter) throws(RecallError) -> Route {
-        guard let route = route(of: M.self) else {
-            throw RecallError(.unknownMessage, "kind \"\(name)\" does not list \(M.self)")
-        }
-        let start = writer.bytes.count
-        writer.integer(route.number)
-        do { try M._message(codec).encode(message, &writer) } catch {
-            writer.cut(to: start)
-            throw RecallError(.undecodable, "\(M.self) does not encode", cause: error)
-        }
-        let count = writer.bytes.count - start - 1
-        guard count <= limits.messageBytes else {
-            writer.cut(to: start)
-            throw RecallError(.messageTooLarge, "\(M.self) takes \(count) bytes; the limit is \(limits.messageBytes)")
-        }
-        return route
-    }
-
-    /// Reads a reply of that type of message. Throws `undecodable`.
-    package func reply<M: Message<S.State>>(to type: M.Type, from bytes: RawSpan) throws(RecallError) -> M.Reply {
-        do { return try M._reply(codec).decode(bytes) } catch {
-            throw RecallError(.undecodable, "the reply to \(M.self) does not decode", cause: error)
-        }
-    }
-
-    /// Reads a rejection of that type of message, to be thrown to the caller. Throws `undecodable`.
-    package func rejection<M: Message<S.State>>(of type: M.Type, from bytes: RawSpan) throws(RecallError) -> M.Rejection
-    {
-        do { return try Coder<M.Rejection>.codable(codec).decode(bytes) } catch {
-            throw RecallError(.undecodable, "the rejection of \(M.self) does not decode", cause: error)
-        }
     }
 }
 

@@ -94,9 +94,7 @@ struct LineSender<K: ToolKind> {
         do {
             guard !line.isTooLong else { throw CommandError("longer than a message may be") }
             let change = try K.change(from: try JSONValue(parsing: line.bytes))
-            var writer = ByteWriter()
-            _ = try K.kind.encode(change, into: &writer)
-            return writer.bytes
+            return try K.kind.coding(of: K.Change.self).content(of: change)
         } catch {
             tally.malformed += 1
             let reason = (error as? RecallError)?.message ?? "\(error)"
@@ -124,13 +122,14 @@ struct LineSender<K: ToolKind> {
     }
 
     private mutating func answer(_ update: Pending, _ result: CallResult) throws {
+        let coding = try K.kind.coding(of: K.Change.self)
         let (name, value): (JSONText, JSONValue)
         switch result {
         case .reply(let bytes):
-            (name, value) = ("reply", K.describe(try K.kind.reply(to: K.Change.self, from: bytes.span.bytes)))
+            (name, value) = ("reply", K.describe(try coding.reply(from: bytes.span.bytes)))
             tally.applied += 1
         case .rejected(let bytes):
-            let rejection = try K.kind.rejection(of: K.Change.self, from: bytes.span.bytes)
+            let rejection = try coding.rejection(from: bytes.span.bytes)
             (name, value) = ("rejected", .string(JSONText("\(rejection)")))
             tally.rejected += 1
         case .failed(let code, let text):

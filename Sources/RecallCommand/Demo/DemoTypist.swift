@@ -86,10 +86,9 @@ actor DemoLocalTypist: DemoTypist {
 
     private func send(_ edit: TextEdit) throws -> Answer {
         try plain.apply(edit)
-        var writer = ByteWriter()
-        _ = try TextSession.kind.encode(edit, into: &writer)
+        let content = try TextSession.kind.coding(of: TextEdit.self).content(of: edit)
         unanswered += 1
-        return Answer(length: plain.scalars.count, sent: .now, task: client.submit(writer.bytes))
+        return Answer(length: plain.scalars.count, sent: .now, task: client.submit(content))
     }
 
     /// Takes the answers in order. Each tells the text's length, so that a lost or doubled keystroke shows at once.
@@ -106,7 +105,7 @@ actor DemoLocalTypist: DemoTypist {
             }
             switch result {
             case .reply(let bytes):
-                let length = try TextSession.kind.reply(to: TextEdit.self, from: bytes.span.bytes).codePoints
+                let length = try TextSession.kind.coding(of: TextEdit.self).reply(from: bytes.span.bytes).codePoints
                 if length != answer.length {
                     tally.problem(
                         session, "after update \(number) the text has \(length) code points, not \(answer.length)")

@@ -82,8 +82,9 @@ public struct Checkpoint: Hashable, Sendable {
 public enum LogEntry: Hashable, Sendable {
     /// A message, before the wire sees it. Its number follows the last one's.
     case message(LoggedMessage)
-    /// Determinants and a receipt, before the caller sees a reply.
-    case acknowledgement(LoggedAcknowledgement)
+    /// Determinants and a receipt, before the caller sees a reply. Indirect: it is several times as large as a message,
+    /// of which there are many to one of it.
+    indirect case acknowledgement(LoggedAcknowledgement)
 }
 
 /// A run of messages from a log that ends at a receipt, or at the log's end.

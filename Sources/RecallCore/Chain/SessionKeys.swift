@@ -38,8 +38,9 @@ package struct SessionIdentity: Hashable, Sendable {
 
 /// A session's derived keys. None is stored: any server with the key ring recomputes them.
 ///
-/// `vector` goes to the client once, at initiation; the others never leave the server.
-package struct SessionKeys: Sendable {
+/// `vector` goes to the client once, at initiation; the others never leave the server. A class: every update's context
+/// refers to them, and they are 160 bytes.
+package final class SessionKeys: Sendable {
     package let vector: Digest
     package let receipt: Digest
     package let checkpoint: Digest

@@ -76,10 +76,8 @@ extension ClientMachine {
                 output.frame(Confirm(stream: stream, position: front))
             }
         #endif
-        if confirmationDue, case .live = phase, let logged {
-            output.frame(Confirm(stream: stream, position: logged.position))
-            confirmationDue = false
-        }
+        // While updates are unanswered, an effect among them may be waiting for it.
+        if !limits.defersConfirmations || !tail.isEmpty { confirm() }
         while unsentRequests > 0, sendRequest(stream) {}
     }
 

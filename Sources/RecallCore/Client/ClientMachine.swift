@@ -13,6 +13,9 @@ package struct ClientLimits: Sendable, Hashable {
     /// Bytes of messages and determinants between the receipts that the log keeps.
     package var receiptInterval = WireLimits.receiptInterval
 
+    /// True: while nothing is unanswered, a confirmation waits for the next update to ride on, or for `confirm`.
+    package var defersConfirmations = false
+
     package init() {}
 }
 
@@ -218,6 +221,16 @@ package struct ClientMachine: ~Copyable {
         #if RECALL_PLANTED_BUGS
             if PlantedBug.isActive(.sendBeforeLogging) { persisted = head }
         #endif
+    }
+
+    /// True if a confirmation waits for something to ride on.
+    package var hasDeferredConfirmation: Bool { confirmationDue && isLive && tail.isEmpty }
+
+    /// Sends a confirmation that found nothing to ride on.
+    package mutating func confirm() {
+        guard confirmationDue, case .live(let stream) = phase, let logged else { return }
+        output.frame(Confirm(stream: stream, position: logged.position))
+        confirmationDue = false
     }
 
     /// The log begins anew after a position.

@@ -1,10 +1,15 @@
 /// Names a caller that waits; the shell holds its continuation.
-package struct CallID: Hashable, Sendable, BitwiseCopyable {
+package struct CallID: Hashable, Comparable, Sendable, BitwiseCopyable {
     package let rawValue: UInt64
     package init(_ rawValue: UInt64) { self.rawValue = rawValue }
+    package static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
+
+    /// The call so many after this one.
+    package func advanced(by count: Int) -> CallID { CallID(rawValue &+ UInt64(truncatingIfNeeded: count)) }
 }
 
 /// What a caller gets.
+@usableFromInline
 package enum CallResult: Sendable, Hashable {
     /// The encoded reply.
     case reply([UInt8])
@@ -14,10 +19,12 @@ package enum CallResult: Sendable, Hashable {
 }
 
 /// One thing for the log to do. One at a time; its end comes back as an event, and the next follows.
+///
+/// The large cases are indirect: most operations append, and each is handed on several times.
 package enum LogOperation: Sendable, Hashable {
     case append([LogEntry])
-    case keep(Checkpoint, truncating: SequenceNumber)
-    case adopt(Checkpoint, receipt: Receipt)
+    indirect case keep(Checkpoint, truncating: SequenceNumber)
+    indirect case adopt(Checkpoint, receipt: Receipt)
     case readSlice(after: SequenceNumber)
     case readReceipt(atOrBefore: SequenceNumber)
     case readCheckpoint(generation: Int)
@@ -26,9 +33,9 @@ package enum LogOperation: Sendable, Hashable {
 /// What the log answered.
 package enum LogAnswer: Sendable, Hashable {
     case done
-    case slice(LogSlice)
-    case receipt(Receipt?)
-    case checkpoint(Checkpoint?)
+    indirect case slice(LogSlice)
+    indirect case receipt(Receipt?)
+    indirect case checkpoint(Checkpoint?)
 }
 
 /// What happened to a session, for its caller and its shell; in order.

@@ -30,7 +30,7 @@ extension HandlerMachine {
     /// True if the slot's client takes what is written to it. Replies of this turn do not count: under a steady load of
     /// them no checkpoint would ever be offered.
     private func isRead(_ slot: SessionSlot) -> Bool {
-        slot.route.flatMap { connections[$0.connection] }?.isWritable == true
+        slot.route?.connection.isWritable == true
     }
 
     private mutating func acknowledge(_ slot: SessionSlot, _ host: some SessionHost) {

@@ -61,27 +61,27 @@ extension HandlerMachine {
     }
 
     func mayWrite(_ slot: SessionSlot) -> Bool {
-        guard let route = slot.route, let connection = connections[route.connection] else { return true }
+        guard let connection = slot.route?.connection else { return true }
         return connection.isWritable && connection.replyBytes < limits.replyBytes
     }
 
     /// Remembers a session that only its connection keeps from going on. One that had no turn goes first next time, or
     /// a session with many large replies would leave no room for the others, ever.
     private func holdUp(_ slot: SessionSlot, hadTurn: Bool) {
-        guard slot.phase == .live, !slot.queue.isEmpty, !slot.isHeldUp, !mayWrite(slot), let route = slot.route
+        guard slot.phase == .live, !slot.queue.isEmpty, !slot.isHeldUp, !mayWrite(slot),
+            let connection = slot.route?.connection
         else { return }
         slot.isHeldUp = true
         if hadTurn {
-            connections[route.connection]?.heldUpLater.append(slot.id)
+            connection.heldUpLater.append(slot.id)
         } else {
-            connections[route.connection]?.heldUp.append(slot.id)
+            connection.heldUp.append(slot.id)
         }
     }
 
     /// Counts bytes of a reply, or of a state that is offered, that go out or will.
     func count(_ slot: SessionSlot, replyBytes: Int) {
-        guard let route = slot.route else { return }
-        connections[route.connection]?.replyBytes += replyBytes
+        if replyBytes > 0 { slot.route?.connection.replyBytes += replyBytes }
     }
 
     /// Applies the next update of a run, or finds it applied. False if the copy has another one at its number.

@@ -95,8 +95,8 @@ extension HandlerMachine {
     /// The session belongs to the newest connection; the former one is told, unless it is the same.
     private mutating func supersede(_ slot: SessionSlot, by connection: Connection, _ host: some SessionHost) {
         guard let former = slot.route else { return }
-        if former.connection != connection.id, let other = connections[former.connection] {
-            write(to: other) {
+        if former.connection !== connection {
+            write(to: former.connection) {
                 $0.frame(Refusal(stream: former.stream, .superseded, "another connection attached to the session"))
             }
             host.observe(slot.id, .superseded)
@@ -107,7 +107,7 @@ extension HandlerMachine {
     private mutating func route(
         _ slot: SessionSlot, to connection: Connection, _ stream: StreamID, _ claim: AttachClaim, _ now: Instant
     ) {
-        slot.route = SessionSlot.Route(connection: connection.id, stream: stream)
+        slot.route = SessionSlot.Route(connection: connection, stream: stream)
         connection.streams[stream] = slot.id
         let position = claim.acknowledged
         slot.received = (position.number, position.seal)

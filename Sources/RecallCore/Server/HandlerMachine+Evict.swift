@@ -66,7 +66,7 @@ extension HandlerMachine {
 
     /// When a part of a frame of history last came on the slot's connection that counts as progress.
     private func partialProgress(_ slot: SessionSlot) -> Instant? {
-        slot.route.flatMap { connections[$0.connection]?.lastPart }
+        slot.route?.connection.lastPart
     }
 
     /// More bytes of a frame of history that is not whole yet: a slow link needs long for one. 64 KiB of it count as

@@ -28,7 +28,7 @@ extension HandlerMachine {
             return finishRecall(slot, now, host)
         }
         let bytes = Self.heldBytes(claim, chunks: Int(WireLimits.historyCredit) * WireLimits.receiptInterval)
-        guard let connection = slot.route?.connection else { return }
+        guard let connection = slot.route?.connection.id else { return }
         switch admission.request(slot.id, from: connection, bytes: bytes) {
         case .admitted: startRecall(slot, unasked: claim.historyFollows && !isGap, host)
         case .waiting: startAdmitted(host)  // it may have given up a smaller place for this

@@ -117,7 +117,7 @@ package struct HandlerMachine: ~Copyable {
         guard let connection = connections.removeValue(forKey: id) else { return }
         // In order, so that the same events give the same run whatever the process's hash seed.
         for (_, slotID) in connection.streams.sorted(by: { $0.key < $1.key }) {
-            guard let slot = slots[slotID.index], slot.route?.connection == id else { continue }
+            guard let slot = slots[slotID.index], slot.route?.connection === connection else { continue }
             unroute(slot)
             if slot.phase != .live { abandonRecall(slot, host) }
         }
@@ -144,7 +144,7 @@ package struct HandlerMachine: ~Copyable {
 
     private mutating func goOn(_ connection: Connection) {
         for id in connection.heldUp + connection.heldUpLater {
-            guard let slot = slot(id), slot.route?.connection == connection.id else { continue }
+            guard let slot = slot(id), slot.route?.connection === connection else { continue }
             slot.isHeldUp = false
             setReady(slot)
         }
@@ -171,8 +171,8 @@ package struct HandlerMachine: ~Copyable {
 
     /// Writes to a slot's client, if it is there.
     mutating func write(to slot: SessionSlot, _ body: (inout ByteWriter, StreamID) -> Void) {
-        guard let route = slot.route, let connection = connections[route.connection] else { return }
-        write(to: connection) { body(&$0, route.stream) }
+        guard let route = slot.route else { return }
+        write(to: route.connection) { body(&$0, route.stream) }
     }
 
     /// Ends a connection because of its peer's fault.
@@ -270,7 +270,7 @@ package struct HandlerMachine: ~Copyable {
     }
 
     mutating func unroute(_ slot: SessionSlot) {
-        if let route = slot.route { connections[route.connection]?.streams[route.stream] = nil }
+        if let route = slot.route { route.connection.streams[route.stream] = nil }
         slot.route = nil
         memoryInUse -= slot.queue.bytes
         slot.countedBytes -= slot.queue.bytes

@@ -32,9 +32,10 @@ final class SessionSlot {
     }
 
     /// Where the client is: one stream of one connection.
-    struct Route: Hashable {
-        var connection: ConnectionID
-        var stream: StreamID
+    struct Route {
+        /// The connection itself, since it is looked at several times for each message.
+        let connection: HandlerMachine.Connection
+        let stream: StreamID
     }
 
     struct PendingReply {

@@ -47,7 +47,7 @@ extension HandlerMachine {
             }
         return SessionStatus(
             phase: phase, awaiting: awaiting, slot: slot.id, incarnation: slot.incarnation,
-            route: slot.route.map { ($0.connection, $0.stream) }, hasCopy: slot.hasInstance,
+            route: slot.route.map { ($0.connection.id, $0.stream) }, hasCopy: slot.hasInstance,
             confirmed: slot.window.confirmed, head: slot.window.head, tombstone: slot.tombstone)
     }
 }

@@ -6,17 +6,6 @@ internal import RecallCore
 
 /// The user's sessions, clocks and randomness for one handler machine; and the failure detectors that watch.
 final class LoopHost: SessionHost {
-    private struct Instance {
-        let hosted: _Hosted
-        let incarnation: Incarnation
-        let session: SessionID
-        var detector: any FailureDetector
-        /// True while an entry of `checks` is its own.
-        var isCheckDue = false
-        /// The update whose effect is out.
-        var performing: (number: SequenceNumber, seal: Digest)?
-    }
-
     private let hosts: [any Session]
     private let detection: FailureDetection
     private let clock: @Sendable () -> WallTime
@@ -26,10 +15,12 @@ final class LoopHost: SessionHost {
     private let cryptography: Cryptography
     private let hangs: HangWatch?
     private var gate = EffectGate()
-    private var instances: [Instance?] = []
+    private var instances: [HostedInstance?] = []
     private var checks = Heap<Check>()
     private var failed: [(SlotID, Incarnation)] = []
     private let eventLoop: any EventLoop
+    /// The clock's last reading.
+    private var lastInstant = Instant(nanoseconds: 0)
     private let surroundings: Surroundings
     private let onMoment: (@Sendable (HandlerMoment) -> Void)?
     var statistics = HandlerStatistics()
@@ -76,17 +67,19 @@ final class LoopHost: SessionHost {
     func create(_ slot: SlotID, _ incarnation: Incarnation, session: SessionID, kind: Int) {
         while instances.count <= slot.index { instances.append(nil) }
         let now = instant()
-        instances[slot.index] = Instance(
-            hosted: hosts[kind].hosted(), incarnation: incarnation, session: session,
-            detector: detection.detector(for: session, at: now))
-        schedule(slot, incarnation, after: now)
+        let instance = HostedInstance(
+            hosts[kind].hosted(), incarnation, session: session, detector: detection.detector(for: session, at: now))
+        instances[slot.index] = instance
+        schedule(slot, instance, after: now)
     }
 
     func destroy(_ slot: SlotID) {
         // An effect that is out is told that nobody waits for it, and others need not wait for it either. Its mark
         // stays until it has really ended: a death before that may be its doing.
-        instances[slot.index]?.hosted.abandonEffect()
-        if let copy = instances[slot.index]?.incarnation { marks.effectOutlives(copy) }
+        if let instance = instances[slot.index] {
+            instance.hosted.abandonEffect()
+            marks.effectOutlives(instance.incarnation)
+        }
         instances[slot.index] = nil
         gate.returned(slot)
         startEffects()
@@ -131,23 +124,26 @@ final class LoopHost: SessionHost {
     // MARK: Messages
 
     func apply(_ call: UpdateCall, content: RawSpan, reply: inout ByteWriter) -> UpdateVerdict {
-        guard let hosted = instances[call.slot.index]?.hosted else {
+        guard let instance = instances[call.slot.index] else {
             return .broken(Array("the session has no instance".utf8))
         }
-        begin(call.session, call.number, call.seal)
+        let hosted = instance.hosted
+        let isMarked = !marks.areIdle || hangs != nil
+        if isMarked { begin(call.session, call.number, call.seal) }
         onMoment?(.willApply(call.session, call.number, isReplay: call.recorded != nil))
         defer {
             onMoment?(.didApply(call.session, call.number, isReplay: call.recorded != nil))
-            end()
+            if isMarked { end() }
         }
         guard let recorded = call.recorded else {
             statistics.updates += 1
             var context = UpdateContext(environment: environment, keys: call.keys, number: call.number)
-            observe(call.slot, .began(call.number))
+            // The clock was read a moment ago, when the update before this one ended or the session's turn began.
+            observe(call.slot, instance, .began(call.number), at: lastInstant)
             let verdict = hosted.apply(content: content, replaying: false, context: &context, reply: &reply)
-            if verdict == .effect { instances[call.slot.index]?.performing = (call.number, call.seal) }
+            if verdict == .effect { instance.performing = (call.number, call.seal) }
             // An effect begins anew when it goes out: what it waits for till then is no fault of this session.
-            observe(call.slot, .completed(call.number))
+            observe(call.slot, instance, .completed(call.number), at: instant())
             return judge(call, verdict, context.clockReading)
         }
         var context = UpdateContext(
@@ -173,6 +169,7 @@ final class LoopHost: SessionHost {
 
     private func judge(_ call: UpdateCall, _ verdict: _Verdict, _ clock: WallTime?) -> UpdateVerdict {
         let judgement = judge(verdict, clock, call.slot)
+        if marks.areIdle { return judgement }
         switch judgement {
         case .applied, .refused, .failed: marks.survived(call.session, call.number, call.seal)
         case .effect, .broken, .pending: break
@@ -252,7 +249,7 @@ final class LoopHost: SessionHost {
     func effectSettled(_ slot: SlotID, _ incarnation: Incarnation) {
         if slot.index < instances.count, let instance = instances[slot.index], instance.incarnation == incarnation {
             if let (number, seal) = instance.performing { marks.survived(instance.session, number, seal) }
-            instances[slot.index]?.performing = nil
+            instance.performing = nil
         }
         startEffects()
     }
@@ -319,23 +316,23 @@ final class LoopHost: SessionHost {
     }
 
     private func observe(_ slot: SlotID, _ event: SessionEvent) {
-        guard slot.index < instances.count, let incarnation = instances[slot.index]?.incarnation else { return }
-        let now = instant()
-        instances[slot.index]?.detector.observe(event, at: now)
-        // Signs of life fail nobody; anything else may, at once.
-        if event.kind != .heard, event.kind != .began, instances[slot.index]?.detector.hasFailed(at: now) == true {
-            failed.append((slot, incarnation))
-        }
-        // A detector that wanted never to be asked may have changed its mind; one that is asked later than it now wants
-        // to be is asked at every event too.
-        if instances[slot.index]?.isCheckDue == false { schedule(slot, incarnation, after: now) }
+        guard slot.index < instances.count, let instance = instances[slot.index] else { return }
+        observe(slot, instance, event, at: instant())
     }
 
-    private func schedule(_ slot: SlotID, _ incarnation: Incarnation, after now: Instant) {
-        guard let time = instances[slot.index]?.detector.nextCheck(after: now) else { return }
-        instances[slot.index]?.isCheckDue = true
+    private func observe(_ slot: SlotID, _ instance: HostedInstance, _ event: SessionEvent, at now: Instant) {
+        if instance.observe(event, at: now) { failed.append((slot, instance.incarnation)) }
+        // A detector that wanted never to be asked may have changed its mind; one that is asked later than it now wants
+        // to be is asked at every event too.
+        if !instance.isCheckDue { schedule(slot, instance, after: now) }
+    }
+
+    private func schedule(_ slot: SlotID, _ instance: HostedInstance, after now: Instant) {
+        guard let time = instance.detector.nextCheck(after: now) else { return }
+        instance.isCheckDue = true
         checks.insert(
-            Check(time: max(time, now.advanced(byNanoseconds: 1_000_000)), slot: slot, incarnation: incarnation))
+            Check(
+                time: max(time, now.advanced(byNanoseconds: 1_000_000)), slot: slot, incarnation: instance.incarnation))
     }
 
     /// Asks the detectors whose time has come.
@@ -347,11 +344,11 @@ final class LoopHost: SessionHost {
             guard let instance = instances[check.slot.index], instance.incarnation == check.incarnation else {
                 continue
             }
-            instances[check.slot.index]?.isCheckDue = false
+            instance.isCheckDue = false
             if instance.detector.hasFailed(at: now) {
                 failed.append((check.slot, check.incarnation))
             } else {
-                schedule(check.slot, check.incarnation, after: now)
+                schedule(check.slot, instance, after: now)
             }
         }
     }
@@ -366,7 +363,10 @@ final class LoopHost: SessionHost {
 
     // MARK: Time and randomness
 
-    func instant() -> Instant { Instant(nanoseconds: Int64(clamping: eventLoop.now.uptimeNanoseconds)) }
+    func instant() -> Instant {
+        lastInstant = Instant(nanoseconds: Int64(clamping: eventLoop.now.uptimeNanoseconds))
+        return lastInstant
+    }
     func wallTime() -> WallTime { clock() }
 
     func randomBytes(_ count: Int) -> [UInt8] {

@@ -266,6 +266,9 @@ final class PoisonMarks {
     /// True if deaths of the process are seen.
     var areKept: Bool { file != nil }
 
+    /// True while nothing is remembered and nothing is to be: most servers, all the time.
+    var areIdle: Bool { file == nil && suspects.isEmpty }
+
     /// True if it has caused as many deaths as are put up with.
     func isPoisoned(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) -> Bool {
         guard !suspects.isEmpty else { return false }

@@ -1,0 +1,106 @@
+internal import ArgumentParser
+internal import Dispatch
+internal import Foundation
+
+/// Waits for the command on the main thread: an asynchronous `main` ends that thread, which the tools that count
+/// instructions do not survive.
+@main
+enum Main {
+    static func main() {
+        let end = DispatchSemaphore(value: 0)
+        Task.detached {
+            await Bench.main()
+            end.signal()
+        }
+        end.wait()
+    }
+}
+
+struct Bench: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "recall-bench",
+        abstract: "Measures Recall beside bare limits and alternatives, in one run.",
+        subcommands: [Run.self, Exercise.self, Serve.self], defaultSubcommand: Run.self)
+}
+
+/// The roles of the suite's children.
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(shouldDisplay: false)
+    @Argument var role: String
+    @Option var port = 0
+    @Option var tls: String?
+    @Flag var freely = false
+
+    func run() async throws {
+        switch role {
+        case "echo": try await EchoServer.run()
+        case "recall":
+            let tls = try tls.map { try Certificate(in: $0).server }
+            try await RecallServerRole.run(tls: tls, port: port, admission: !freely)
+        default: throw ValidationError("no role '\(role)'")
+        }
+    }
+}
+
+struct Run: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Runs the suite and prints the goals beside what was reached.",
+        discussion: """
+            Redis, PostgreSQL and gnuplot are used where they are installed, and said to be missing where not. Servers \
+            listen on loopback and end with the run. In the output folder: report.json, table.md and the plots.
+            """)
+
+    enum Group: String, ExpressibleByArgument, CaseIterable {
+        case wire, logs, alternatives, recovery, typing, storms, memory
+    }
+
+    @Flag(help: "Fewer, shorter rounds and smaller sizes: three minutes in place of twenty.") var quick = false
+    @Option(help: "Where the results go.") var output = ".build-bench/report"
+    @Flag(help: "Print the report as JSON in place of the table.") var json = false
+    @Option(help: "A recording of typing, gzipped JSON, for `typing`; one of github.com/josephg/editing-traces.")
+    var trace: String?
+    @Argument(help: "What to measure: \(Group.allCases.map(\.rawValue).joined(separator: ", ")) (all).")
+    var groups: [Group] = []
+
+    func run() async throws {
+        // Many sessions want many sockets.
+        var files = rlimit()
+        getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &files)
+        files.rlim_cur = files.rlim_max
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &files)
+
+        let suite = try Suite(
+            quick ? .quick : .whole, folder: NSTemporaryDirectory() + "/recall-bench-\(getpid())",
+            command: "make bench" + (quick ? " QUICK=1" : ""))
+        defer { suite.end() }
+        let started = ContinuousClock.now
+        for group in groups.isEmpty ? Group.allCases : groups { try await measure(group, suite) }
+        suite.report.seconds = (ContinuousClock.now - started).seconds
+        try write(suite.report, suite.say)
+    }
+
+    private func measure(_ group: Group, _ suite: Suite) async throws {
+        switch group {
+        case .wire: try await suite.measureWire()
+        case .logs: try await suite.measureLogs()
+        case .alternatives: try await suite.measureAlternatives()
+        case .recovery: try await suite.measureRecovery()
+        case .typing: try await suite.measureTyping(trace)
+        case .storms: try await suite.measureStorms()
+        case .memory: try await suite.measureMemory()
+        }
+    }
+
+    private func write(_ report: Report, _ say: (String) -> Void) throws {
+        try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        let encoded = try encoder.encode(report)
+        try encoded.write(to: URL(filePath: output + "/report.json"))
+        try report.table.write(toFile: output + "/table.md", atomically: true, encoding: .utf8)
+        do { _ = try Plots(report: report, folder: output).draw() } catch let error as BenchError {
+            say("without plots: \(error)")
+        }
+        print(json ? String(decoding: encoded, as: UTF8.self) : report.table)
+    }
+}

@@ -1,0 +1,87 @@
+internal import ArgumentParser
+internal import Logging
+internal import Recall
+internal import RecallClient
+internal import RecallServer
+
+/// A fixed amount of work in one process, client and server, for tools that count instructions and allocations.
+struct Exercise: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Does a fixed amount of work, to be counted by another program.", shouldDisplay: false)
+
+    enum Work: String, ExpressibleByArgument, CaseIterable { case batch, single, recall, json }
+
+    @Argument(help: "batch, single, recall or json") var work: Work
+    @Option(help: "How many messages.") var messages = 10_000
+
+    func run() async throws {
+        var logger = Logger(label: "exercise")
+        logger.logLevel = .error
+        let log = MemoryLog()
+        var server = try await Host(logger)
+        switch work {
+        case .batch: try await updates(server.port, log, Tally.self)
+        case .single: try await singly(server.port, log)
+        case .json: try await notes(server.port, log)
+        case .recall:
+            try await updates(server.port, log, EndlessTally.self)
+            await server.end()
+            server = try await Host(logger)
+            let client = try await SessionClient<EndlessTally>.open(at: .tcp("127.0.0.1", server.port), log: log)
+            let count = try await client.send(Tally.Count())
+            guard count == UInt64(messages) else { throw BenchError("\(count) messages were recalled") }
+            await client.close()
+        }
+        await server.end()
+    }
+
+    private func updates<S: Session>(
+        _ port: Int, _ log: MemoryLog, _ kind: S.Type
+    ) async throws where S.State == TallyState {
+        let client = try await SessionClient<S>.open(at: .tcp("127.0.0.1", port), log: log)
+        let put = Tally.Put(bytes: [UInt8](repeating: 7, count: 64))
+        var left = messages
+        while left > 0 {
+            try await client.send(contentsOf: repeatElement(put, count: min(left, 256)))
+            left -= 256
+        }
+        await client.close()
+    }
+
+    private func singly(_ port: Int, _ log: MemoryLog) async throws {
+        let client = try await SessionClient<Tally>.open(at: .tcp("127.0.0.1", port), log: log)
+        let put = Tally.Put(bytes: [UInt8](repeating: 7, count: 64))
+        for _ in 0..<messages { try await client.send(put) }
+        await client.close()
+    }
+
+    private func notes(_ port: Int, _ log: MemoryLog) async throws {
+        let client = try await SessionClient<Tally>.open(at: .tcp("127.0.0.1", port), log: log)
+        let note = Tally.Note(amount: 12345, account: 42, text: "a note of some length")
+        var left = messages
+        while left > 0 {
+            try await client.send(contentsOf: repeatElement(note, count: min(left, 256)))
+            left -= 256
+        }
+        await client.close()
+    }
+
+    /// A server in this process.
+    private struct Host {
+        let port: Int
+        private let running: Task<Void, any Error>
+
+        init(_ logger: Logger) async throws {
+            let handler = try SessionHandler(
+                keys: KeyRing(secret: RecallServerRole.secret), hosting: Tally(), EndlessTally())
+            let server = SessionServer(handler, listen: .tcp(port: 0), logger: logger)
+            running = Task { try await server.run() }
+            port = try await server.port
+        }
+
+        func end() async {
+            running.cancel()
+            try? await running.value
+        }
+    }
+}

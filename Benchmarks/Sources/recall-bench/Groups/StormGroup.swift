@@ -1,0 +1,104 @@
+internal import Foundation
+internal import Recall
+internal import RecallClient
+
+extension Suite {
+    /// A server dies with all its sessions, and their clients come to the next one at once.
+    func measureStorms() async throws {
+        say("storms: a restart with so many sessions")
+        for count in pace.storms {
+            for isAdmitted in [true, false] {
+                try await storm(count, isAdmitted ? "with admission control" : "without", freely: !isAdmitted)
+            }
+        }
+    }
+
+    private func storm(_ count: Int, _ name: String, freely: Bool) async throws {
+        let port = try FreePort.find()
+        func start() throws -> Child {
+            try freely
+                ? Child.role("serve", "recall", "--port", "\(port)", "--freely")
+                : Child.role("serve", "recall", "--port", "\(port)")
+        }
+        var server = try start()
+        _ = try await server.port()
+        let crowd = try await Crowd.open(count, connections: 64, port: port, updates: 10)
+        let steady = try server.residentBytes
+        server.kill()
+        server = try start()
+        defer { server.end() }
+        _ = try await server.port()
+        let started = ContinuousClock.now
+        let waits = try await crowd.askAll(expecting: 10)
+        let seconds = (ContinuousClock.now - started).seconds
+        let peak = try server.peakBytes
+        await crowd.close()
+        let sorted = waits.sorted()
+        report.figures.append(
+            Figure(
+                group: "storm", setting: "\(count)", contender: name, unit: "s", rounds: [seconds],
+                latency: [
+                    "p50": sorted[count / 2] * 1e6, "p99": sorted[count * 99 / 100] * 1e6,
+                    "last": sorted[count - 1] * 1e6,
+                ],
+                notes: ["steady bytes": Double(steady), "peak bytes": Double(peak)]))
+        say(
+            String(
+                format: "  storm, %d: %@: all back after %.2f s, p99 %.2f s, peak memory %.2f x steady", count, name,
+                seconds, sorted[count * 99 / 100], Double(peak) / Double(steady)))
+    }
+}
+
+/// Many sessions on a few connections.
+final class Crowd: Sendable {
+    private let clients: [SessionClient<Tally>]
+
+    private init(_ clients: [SessionClient<Tally>]) { self.clients = clients }
+
+    /// Opens them, and sends so many updates of 64 bytes to each.
+    static func open(_ count: Int, connections: Int, port: Int, updates: Int) async throws -> Crowd {
+        var configuration = ClientConfiguration()
+        configuration.silenceLimit = .seconds(120)
+        let connectors = (0..<connections).map { _ in
+            SessionConnector(
+                to: .tcp("127.0.0.1", port), configuration: configuration, logger: RecallLoad.logger)
+        }
+        let put = Tally.Put(bytes: [UInt8](repeating: 7, count: 64))
+        let clients = try await withThrowingTaskGroup(of: [SessionClient<Tally>].self) { tasks in
+            for (index, connector) in connectors.enumerated() {
+                let share = count / connections + (index < count % connections ? 1 : 0)
+                tasks.addTask {
+                    var clients: [SessionClient<Tally>] = []
+                    for _ in 0..<share {
+                        let client = try await connector.open(Tally.self, log: .memory)
+                        try await client.send(contentsOf: repeatElement(put, count: updates))
+                        clients.append(client)
+                    }
+                    return clients
+                }
+            }
+            return try await tasks.reduce(into: []) { $0 += $1 }
+        }
+        return Crowd(clients)
+    }
+
+    /// Asks each for its count, all at once; seconds until each answered.
+    func askAll(expecting count: UInt64) async throws -> [Double] {
+        let started = ContinuousClock.now
+        return try await withThrowingTaskGroup(of: Double.self) { tasks in
+            for client in clients {
+                tasks.addTask {
+                    guard try await client.send(Tally.Count()) == count else { throw BenchError("a false recall") }
+                    return (ContinuousClock.now - started).seconds
+                }
+            }
+            return try await tasks.reduce(into: []) { $0.append($1) }
+        }
+    }
+
+    func close() async {
+        await withTaskGroup(of: Void.self) { tasks in
+            for client in clients { tasks.addTask { await client.close() } }
+        }
+    }
+}

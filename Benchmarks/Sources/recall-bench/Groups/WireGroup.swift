@@ -1,0 +1,113 @@
+internal import NIOSSL
+internal import Recall
+internal import RecallClient
+
+extension Suite {
+    /// Updates end to end beside an echo of the same bytes: windows, connections, payloads, codecs, sessions, TLS.
+    func measureWire() async throws {
+        say("wire: updates end to end beside an echo of as many bytes")
+        let loads = try await WireLoads()
+        defer { loads.end() }
+        try await measureWindows(loads)
+        for bytes in [16, 256, 4096] {
+            try await compare(
+                "payload", "\(bytes) bytes",
+                [loads.echo(1, 256, bytes: bytes), loads.updates("batches") { $0.bytes = bytes }])
+        }
+        try await compare(
+            "codec", "about 60 bytes",
+            [loads.updates("compact") { _ in }, loads.updates("JSON") { $0.isJSON = true }])
+        for (sessions, connections) in [(64, 1), (1000, 1), (1000, 64)] {
+            try await compare(
+                "sessions", "\(sessions) sessions, \(connections) connections",
+                [
+                    loads.updates("batches") {
+                        ($0.sessions, $0.connections, $0.window) = (sessions, connections, 16)
+                    }
+                ])
+        }
+        try await measureTLS(beside: loads.updates("plain TCP") { _ in })
+    }
+
+    private func measureWindows(_ loads: WireLoads) async throws {
+        try await compare(
+            "wire", "1 connection, window 1",
+            [
+                loads.echo(1, 1),
+                loads.updates("send, on the loop") { ($0.window, $0.way) = (1, .onLoop) },
+                loads.updates("send") { ($0.window, $0.way) = (1, .single) },
+            ])
+        try await compare(
+            "wire", "1 connection, window 16",
+            [
+                loads.echo(1, 16),
+                loads.updates("batches") { $0.window = 16 },
+                loads.updates("send, on the loop") { ($0.window, $0.way) = (16, .onLoop) },
+                loads.updates("send") { ($0.window, $0.way) = (16, .single) },
+            ])
+        try await compare(
+            "wire", "1 connection, window 256",
+            [
+                loads.echo(1, 256),
+                loads.updates("batches") { _ in },
+                loads.updates("send, on the loop") { $0.way = .onLoop },
+            ])
+        try await compare(
+            "wire", "64 connections, window 16",
+            [
+                loads.echo(64, 16),
+                loads.updates("batches") { ($0.sessions, $0.connections, $0.window) = (64, 64, 16) },
+            ])
+    }
+
+    private func measureTLS(beside plain: Contender) async throws {
+        let certificate = try Certificate(folder: folder)
+        let server = try Child.role("serve", "recall", "--tls", folder)
+        defer { server.end() }
+        let port = try await server.port()
+        try await compare(
+            "TLS", "1 connection, window 256",
+            [
+                plain,
+                Contender("TLS", server: server) {
+                    var load = RecallLoad()
+                    (load.seconds, load.tls) = ($0, certificate.client)
+                    return try await load.measure(port: port)
+                },
+            ])
+    }
+}
+
+/// An echo and a server of ours, each in a process of its own.
+private struct WireLoads {
+    private let echo: Child
+    private let recall: Child
+    private let echoPort: Int
+    private let recallPort: Int
+
+    init() async throws {
+        (echo, recall) = (try Child.role("serve", "echo"), try Child.role("serve", "recall"))
+        (echoPort, recallPort) = (try await echo.port(), try await recall.port())
+    }
+
+    func end() {
+        echo.end()
+        recall.end()
+    }
+
+    func echo(_ connections: Int, _ window: Int, bytes: Int = 64) -> Suite.Contender {
+        Suite.Contender("echo", server: echo) { [echoPort] in
+            try await Pipelined.measure(
+                .echo(bytes: bytes), port: echoPort, .init(connections: connections, window: window, seconds: $0))
+        }
+    }
+
+    func updates(_ name: String, _ change: @escaping (inout RecallLoad) -> Void) -> Suite.Contender {
+        Suite.Contender(name, server: recall) { [recallPort] in
+            var load = RecallLoad()
+            load.seconds = $0
+            change(&load)
+            return try await load.measure(port: recallPort)
+        }
+    }
+}

@@ -1,0 +1,47 @@
+extension Report {
+    /// For people: the goals, then what each comparison gave.
+    var table: String {
+        var lines = [
+            "\(machine), \(cores) cores, \(system); commit \(commit), \(date); `\(command)`, \(Int(seconds)) s", "",
+            "| goal | target | reached | rounds between | |", "|---|---|---|---|---|",
+        ]
+        for goal in goals {
+            guard let reached = goal.reached else {
+                lines.append("| \(goal.name) | \(goal.target) | not measured | | |")
+                continue
+            }
+            let between =
+                reached.lowest == reached.highest ? "" : "\(reached.lowest.short) and \(reached.highest.short)"
+            lines.append(
+                "| \(goal.name) | \(goal.target) | \(reached.median.short) \(goal.unit) | \(between) | "
+                    + (goal.isMet == true ? "met" : "not met") + " |")
+        }
+        var seen: [String] = []
+        for figure in figures where !seen.contains(figure.group) {
+            seen.append(figure.group)
+            lines += ["", "### \(figure.group)", ""] + Self.rows(figures(figure.group))
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func rows(_ figures: [Figure]) -> [String] {
+        let followed = figures.contains { $0.latency != nil }, counted = figures.contains { $0.clientCPU != nil }
+        var header = "| setting | contender | median | rounds between |"
+        if followed { header += " p50, us | p99, us |" }
+        if counted { header += " CPU of client and server, ns |" }
+        var lines = [header, "|" + String(repeating: "---|", count: header.count { $0 == "|" } - 1)]
+        for figure in figures {
+            var line = "| \(figure.setting) | \(figure.contender) | \(figure.median.short) \(figure.unit) | "
+            line += "\((figure.rounds.min() ?? 0).short) and \((figure.rounds.max() ?? 0).short) |"
+            if followed {
+                line += " \(figure.latency?["p50"]?.short ?? "") | \(figure.latency?["p99"]?.short ?? "") |"
+            }
+            if counted {
+                let server = figure.serverCPU.map { $0 > 0 ? "+ " + $0.short : "" }
+                line += " \(figure.clientCPU?.short ?? "") \(server ?? "") |"
+            }
+            lines.append(line)
+        }
+        return lines
+    }
+}

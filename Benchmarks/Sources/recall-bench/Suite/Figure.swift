@@ -1,0 +1,72 @@
+internal import Foundation
+
+/// What one contender reached in one setting.
+struct Figure: Codable, Sendable {
+    /// The comparison that it belongs to.
+    var group: String
+    /// Window, connections, bytes, or whatever was set for all contenders alike.
+    var setting: String
+    var contender: String
+    var unit: String
+    /// One value for each round; the rounds of all contenders of a setting alternate.
+    var rounds: [Double]
+    /// Microseconds from sending to answer, where messages were followed one by one.
+    var latency: [String: Double]?
+    /// Nanoseconds of processor time for each message: of the client, of the server.
+    var clientCPU: Double?
+    var serverCPU: Double?
+    /// Anything else worth keeping.
+    var notes: [String: Double]?
+
+    var median: Double { rounds.median }
+}
+
+/// A ratio of two contenders of one setting, round by round.
+struct Ratio: Codable, Sendable {
+    var median: Double
+    var lowest: Double
+    var highest: Double
+
+    init?(_ a: Figure?, over b: Figure?) {
+        guard let a, let b, !a.rounds.isEmpty, a.rounds.count == b.rounds.count else { return nil }
+        let ratios = zip(a.rounds, b.rounds).map { $0 / $1 }
+        (median, lowest, highest) = (ratios.median, ratios.min() ?? 0, ratios.max() ?? 0)
+    }
+
+    init(_ value: Double) { (median, lowest, highest) = (value, value, value) }
+}
+
+/// Everything that a run measured.
+struct Report: Codable, Sendable {
+    var machine: String
+    var cores: Int
+    var system: String
+    var commit: String
+    var date: String
+    var command: String
+    var seconds = 0.0
+    var figures: [Figure] = []
+
+    init(command: String) {
+        self.command = command
+        machine = Self.line(of: "/proc/cpuinfo", beginning: "model name") ?? "unknown"
+        cores = ProcessInfo.processInfo.activeProcessorCount
+        system = ProcessInfo.processInfo.operatingSystemVersionString
+        commit =
+            (try? Programs.run("/usr/bin/git", ["rev-parse", "--short", "HEAD"])
+                .trimmingCharacters(in: .whitespacesAndNewlines)) ?? "unknown"
+        date = Date.now.formatted(.iso8601)
+    }
+
+    private static func line(of path: String, beginning: String) -> String? {
+        try? String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+            .first { $0.hasPrefix(beginning) }
+            .flatMap { $0.split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) } }
+    }
+
+    func figure(_ group: String, _ setting: String, _ contender: String) -> Figure? {
+        figures.first { $0.group == group && $0.setting == setting && $0.contender == contender }
+    }
+
+    func figures(_ group: String) -> [Figure] { figures.filter { $0.group == group } }
+}

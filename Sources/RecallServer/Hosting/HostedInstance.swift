@@ -1,0 +1,26 @@
+internal import Recall
+internal import RecallCore
+
+/// One copy of a session as its host holds it: the user's code and the detector that watches it.
+///
+/// A class, so that it is looked at in place: as a struct it was copied, detector and all, for every event.
+final class HostedInstance {
+    let hosted: _Hosted
+    let incarnation: Incarnation
+    let session: SessionID
+    var detector: any FailureDetector
+    /// True while an entry of the host's due checks is its own.
+    var isCheckDue = false
+    /// The update whose effect is out.
+    var performing: (number: SequenceNumber, seal: Digest)?
+
+    init(_ hosted: _Hosted, _ incarnation: Incarnation, session: SessionID, detector: any FailureDetector) {
+        (self.hosted, self.incarnation, self.session, self.detector) = (hosted, incarnation, session, detector)
+    }
+
+    /// True if the detector gives the copy up. Signs of life fail nobody; anything else may, at once.
+    func observe(_ event: SessionEvent, at now: Instant) -> Bool {
+        detector.observe(event, at: now)
+        return event.kind != .heard && event.kind != .began && detector.hasFailed(at: now)
+    }
+}
