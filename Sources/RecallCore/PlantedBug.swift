@@ -45,6 +45,8 @@
         case checkpointNotBound
         /// Receipts and checkpoints are made under one key for all sessions.
         case keysNotBound
+        /// An attach is not bound to the nonce of its connection, so that it can be said again on another.
+        case nonceNotBound
         /// Sessions of a retired key live on.
         case retiredKeyServed
         /// An update that killed the process several times is tried again.

@@ -227,9 +227,11 @@ final class Injector: @unchecked Sendable {
             }
         case .repeatFrames:
             // Frames of an earlier attach on the same connection.
-            guard let first = connection.framesOfLeftStreams.randomElement(using: &random) else { return }
+            let isUp = random.chance(50)
+            let late = isUp ? connection.lateFramesUp : connection.lateFramesDown
+            guard let frame = late.randomElement(using: &random) else { return }
             world.injected(fault, "\(connection.id)")
-            connection.up.inject(first.bytes)
+            (isUp ? connection.up : connection.down).inject(frame.bytes)
         default: break
         }
     }

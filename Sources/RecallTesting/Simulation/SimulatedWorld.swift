@@ -195,7 +195,7 @@ final class SimulatedWorld: @unchecked Sendable {
     private func compareWithReplays() {
         // An open session attaches to a new server of its own accord.
         advance(until: timeline.now + 60_000_000_000) { false }
-        for member in members where member.ending == nil && !member.hasLostConfirmed {
+        for member in members where member.ending == nil {
             guard let session = member.session else { continue }
             for life in servers.compactMap(\.life) {
                 guard let run = life.run, let handler = life.handler, let status = run.status(of: session),

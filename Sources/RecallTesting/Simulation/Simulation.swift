@@ -6,8 +6,8 @@ public import RecallClient
 /// everything, the faults above all. The same seed gives the same run, byte for byte.
 ///
 /// A run has two phases. In the first, servers and clients die, disks fail, connections are cut and bytes come late;
-/// all the while a checker that shares no code with what it watches compares what callers are told with what was meant.
-/// Then the faults end, and everything has to come to rest within four virtual minutes.
+/// all the while a checker, which reads the wire with code of its own, compares what callers are told with what was
+/// meant. Then the faults end, and everything has to come to rest within four virtual minutes.
 ///
 /// ```swift
 /// let report = await Simulation.run(seed: 42)

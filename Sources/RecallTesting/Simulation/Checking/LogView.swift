@@ -105,6 +105,12 @@ enum RecordedEnding: Equatable {
     case failed(UInt16)
     case unreadable
 
+    /// The clock that an update read; nil if it read none.
+    static func clock(_ determinants: [UInt8]) -> Int64? {
+        guard determinants.count >= 9, determinants[0] == 1 else { return nil }
+        return Int64(bitPattern: determinants[1..<9].reduce(0) { $0 << 8 | UInt64($1) })
+    }
+
     init(_ determinants: [UInt8]) {
         var rest = determinants[...]
         if rest.first == 1 { rest = rest.dropFirst(9) }

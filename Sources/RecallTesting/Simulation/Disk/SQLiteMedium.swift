@@ -31,6 +31,7 @@ final class SQLiteMedium: LogMedium, @unchecked Sendable {
             // The process that died before the last one has let go of its files.
             if folders > 2 { files.remove("\(name)-\(folders - 2)") }
             disk = try SimulatedDisk(folder: try files.folder("\(name)-\(folders)"), image: image)
+            disk.onFault = onFault
             self.disk = disk
             guard SimulatedFiles.add(disk) else { throw RecallError(.logFailed, "SQLite takes no file system") }
             files.onRemove.append { SimulatedFiles.remove(disk) }
@@ -77,6 +78,9 @@ final class SQLiteMedium: LogMedium, @unchecked Sendable {
         disk?.failures = isFull ? 0 : count
         disk?.isFull = isFull
     }
+
+    /// Told of everything that fails.
+    var onFault: () -> Void = {}
 
     /// Told of every write that fails for `failOneWrite`.
     var onFailedWrite: () -> Void = {}

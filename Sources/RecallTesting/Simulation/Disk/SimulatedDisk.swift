@@ -34,7 +34,8 @@ final class SimulatedDisk: @unchecked Sendable {
     private var onDeath: () -> Void = {}
     /// What was there at that moment.
     private(set) var captured: Image?
-    private(set) var writes = 0
+    /// Told of everything that fails.
+    var onFault: () -> Void = {}
 
     init(folder: URL, image: Image) throws {
         self.folder = folder
@@ -48,20 +49,26 @@ final class SimulatedDisk: @unchecked Sendable {
 
     /// False if the write is to fail.
     func willWrite(_ name: String, at offset: Int, _ bytes: [UInt8]) -> Bool {
-        if let onFailure {
-            self.onFailure = nil
-            onFailure()
+        if fails() {
+            onFault()
             return false
         }
-        if failures > 0 {
-            failures -= 1
-            return false
-        }
-        if isFull { return false }
-        writes += 1
         unsynced[name, default: []].append(
             Write(offset: offset, before: current(name, offset, bytes.count), after: bytes, isTruncation: false))
         return true
+    }
+
+    private func fails() -> Bool {
+        if let onFailure {
+            self.onFailure = nil
+            onFailure()
+            return true
+        }
+        if failures > 0 {
+            failures -= 1
+            return true
+        }
+        return isFull
     }
 
     func didWrite(_ name: String, at offset: Int, _ bytes: [UInt8]) {

@@ -22,6 +22,10 @@ final class ServerNode: @unchecked Sendable {
     private let authenticates: Bool
     private let isPlain: Bool
     private var hasTightMemory = false
+    /// How many deaths an update may have to do with before it is given up.
+    let poisonDeaths: Int
+    /// What it hosts in place of the population's kinds.
+    var hosts: ((OutsideDoor) -> [any Session])?
 
     /// - Parameter isPlain: a server with ample room and without moods.
     init(
@@ -31,6 +35,7 @@ final class ServerNode: @unchecked Sendable {
         self.isPlain = isPlain
         name = String(Character(Unicode.Scalar(UInt8(65 + index))))
         random = SeededGenerator(seed: seed)
+        poisonDeaths = Int.random(in: 2...3, using: &random)
     }
 
     var isIsolated: Bool { world.timeline.now < isolatedUntil }
@@ -52,7 +57,7 @@ final class ServerNode: @unchecked Sendable {
             let outside = isPlain ? Outside(world.timeline, seed: random.next(), world.weather) : world.outside
             let door = OutsideDoor(outside: outside, process: process)
             let handler = try SessionHandler(
-                keys: ring, hostingAll: world.population.hosts(door), configuration: configuration)
+                keys: ring, hostingAll: hosts?(door) ?? world.population.hosts(door), configuration: configuration)
             life.handler = handler
             begin(life, handler)
         } catch {
@@ -97,7 +102,7 @@ final class ServerNode: @unchecked Sendable {
         configuration.idleLimit =
             [.seconds(3), .seconds(600), .seconds(600)].randomElement(using: &random) ?? .seconds(600)
         configuration.recallPatience = [.seconds(1), .seconds(30)].randomElement(using: &random) ?? .seconds(30)
-        configuration.poisonDeaths = Int.random(in: 2...3, using: &random)
+        configuration.poisonDeaths = poisonDeaths
         configuration.detection = detection(for: life)
         return configuration
     }

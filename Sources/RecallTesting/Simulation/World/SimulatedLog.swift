@@ -73,7 +73,7 @@ class SimulatedLog: MessageLog, @unchecked Sendable {
         if store.weather.strikes(.failWrite) { try failWrite() }
         guard store.failures.count > 0 else { return }
         store.failures.count -= 1
-        store.failed()
+        store.faulted()
         throw RecallError(.logFailed, store.failures.text)
     }
 
@@ -81,7 +81,7 @@ class SimulatedLog: MessageLog, @unchecked Sendable {
     private func failWrite() throws(RecallError) {
         if let medium = store.medium as? SQLiteMedium { return medium.failOneWrite() }
         store.weather.count(.failWrite)
-        store.failed()
+        store.faulted()
         throw RecallError(.logFailed, "the disk cannot be written")
     }
 

@@ -27,6 +27,8 @@ final class SimulatedStore: @unchecked Sendable {
     var latency: Int64 = 0
     /// So many of the next operations fail, with this text.
     var failures = (count: 0, text: "")
+    /// What failed since the process began that has it open.
+    private(set) var faults = 0
 
     private var random: SeededGenerator
 
@@ -34,7 +36,9 @@ final class SimulatedStore: @unchecked Sendable {
 
     init(_ medium: any LogMedium, seed: UInt64, _ weather: Weather) {
         (self.medium, random, self.weather) = (medium, SeededGenerator(seed: seed), weather)
-        (medium as? SQLiteMedium)?.onFailedWrite = { weather.count(.failWrite) }
+        guard let medium = medium as? SQLiteMedium else { return }
+        medium.onFailedWrite = { weather.count(.failWrite) }
+        medium.onFault = { [unowned self] in faults += 1 }
     }
 
     /// All that was written and is not lost.
@@ -45,6 +49,12 @@ final class SimulatedStore: @unchecked Sendable {
     func began(_ step: LogStep) { unfinished = step }
 
     func failed() { unfinished = nil }
+
+    /// The disk itself did not do what it was asked.
+    func faulted() {
+        faults += 1
+        failed()
+    }
 
     func finished(_ step: LogStep) {
         unfinished = nil
@@ -57,7 +67,7 @@ final class SimulatedStore: @unchecked Sendable {
 
     /// The process that had it open died, or the whole machine did.
     func died(isPowerLoss: Bool, random: inout SeededGenerator) {
-        failures.count = 0
+        (failures.count, faults) = (0, 0)
         let finished = steps.count
         if let unfinished {
             uncertain = steps.count
