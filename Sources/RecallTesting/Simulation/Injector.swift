@@ -70,7 +70,7 @@ final class Injector: @unchecked Sendable {
             world.injected(fault, "\(server.name) by \(seconds) s")
             server.clockError += Int64(seconds) * 1_000_000_000
         case .pressMemory:
-            world.injected(fault, server.name)
+            // Counts when a copy has to go.
             server.pressMemory()
             server.crash(restartAfter: 100_000_000)
         default: break
@@ -92,7 +92,6 @@ final class Injector: @unchecked Sendable {
     }
 
     private func changeKeys(_ fault: SimulationFault) {
-        world.injected(fault)
         if fault == .rotateKeys || world.lastKey == 1 {
             world.lastKey += 1
             for server in world.servers {
@@ -100,6 +99,7 @@ final class Injector: @unchecked Sendable {
                 ring.rotate(to: KeyID(world.lastKey), secret: SimulatedWorld.secret(world.lastKey))
                 server.use(ring)
             }
+            world.injected(.rotateKeys, "\(world.lastKey)")
         }
         // Nobody keeps old keys for ever.
         let oldest = (1...world.lastKey).first { !world.retiredKeys.contains($0) } ?? world.lastKey
@@ -107,6 +107,7 @@ final class Injector: @unchecked Sendable {
         guard fault == .retireKey || isFull else { return }
         let retired = KeyID(isFull ? oldest : world.lastKey - 1)
         guard world.retiredKeys.insert(retired.rawValue).inserted else { return }
+        world.injected(.retireKey, "\(retired)")
         for server in world.servers {
             var ring = server.ring
             ring.retire(retired)
@@ -213,9 +214,10 @@ final class Injector: @unchecked Sendable {
             let isClients = random.chance(50)
             connection.cut(clientHearsAfter: isClients ? nil : delay, serverHearsAfter: isClients ? delay : nil)
         case .delayDeliveries:
-            world.injected(fault, "\(connection.id)")
             let stream = random.chance(50) ? connection.up : connection.down
-            stream.stall(until: world.timeline.now + pause(&random))
+            stream.stall(until: world.timeline.now + pause(&random)) { [unowned world, id = connection.id] in
+                world.injected(fault, "\(id)")
+            }
         case .alterDeterminants, .alterOffer, .alterConfirmation:
             let bit = random.next()
             let stream = fault == .alterConfirmation ? connection.up : connection.down

@@ -119,7 +119,9 @@ extension Checker {
             if stream.isAttached == isAdoption {
                 violate("5: \(stream.server) says \(frame) to \(member.name), which is not due")
             }
-        case .gone: stream.hasEnded = true
+        case .gone:
+            stream.hasEnded = true
+            connection.life?.node.lostCopy()
         case .refusal(_, let code):
             stream.hasEnded = true
             member.refusals[code, default: []].insert(stream.server)

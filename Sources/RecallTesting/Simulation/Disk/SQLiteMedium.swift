@@ -68,7 +68,7 @@ final class SQLiteMedium: LogMedium, @unchecked Sendable {
     private func leave(_ disk: SimulatedDisk) {
         // Nor do they fail any more, or kill its successor.
         disk.live()
-        disk.failOneWrite(nil)
+        disk.failing = [:]
         self.disk = nil
     }
 
@@ -82,15 +82,21 @@ final class SQLiteMedium: LogMedium, @unchecked Sendable {
     /// Told of everything that fails.
     var onFault: () -> Void = {}
 
-    /// Told of every write that fails for `failOneWrite`.
-    var onFailedWrite: () -> Void = {}
+    /// Told of everything that fails for `failOne`.
+    var onFailure: (SimulatedDisk.Operation) -> Void = { _ in }
 
-    func failOneWrite() { disk?.failOneWrite(onFailedWrite) }
+    /// The next operation of that kind fails.
+    func failOne(_ operation: SimulatedDisk.Operation) {
+        disk?.failing[operation] = { [onFailure] in onFailure(operation) }
+    }
+
+    /// What was written before a sync that failed may be found all the same.
+    var hasFailedSync: Bool { disk?.hasFailedSync == true }
 
     func recover() {
         disk?.failures = 0
         disk?.isFull = false
-        disk?.failOneWrite(nil)
+        disk?.failing = [:]
     }
 
     /// Nothing more goes wrong.

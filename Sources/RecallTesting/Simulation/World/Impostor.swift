@@ -1,6 +1,7 @@
 internal import Recall
 internal import RecallClient
 internal import RecallCore
+internal import RecallServer
 
 /// Somebody with a session's log who shows a server another history than the log's, or another kind of session. The
 /// server has the keys and no copy; it must refuse what is not genuine. Confined to the simulation's thread.
@@ -108,8 +109,11 @@ final class Impostor: @unchecked Sendable {
         let genuine = view
         var random = SeededGenerator(seed: seed)
         let stolen = fault == .spliceHistory && random.chance(50) ? loot(of: member, &random) : nil
-        let log = LyingLog(fault, view, receipts: steps.receipts, seed: seed) { [self] lie in
-            world.injected(fault, "\(member.name) at \(genuine.acknowledged): \(lie)")
+        let log = LyingLog(fault, view, receipts: steps.receipts, seed: seed)
+        log.onLie = { [self] lie in world.injected(fault, "\(member.name) at \(genuine.acknowledged): \(lie)") }
+        log.isHeard = { [self] in
+            guard let session = genuine.header?.session else { return false }
+            return server.life?.run?.status(of: session)?.phase != .live
         }
         let connector = connector()
         Task(executorPreference: process) { [self] in
@@ -166,16 +170,16 @@ private final class LyingLog: MessageLog, @unchecked Sendable {
     /// What it was told, and that is not so.
     private(set) var lies: [Lie] = []
     /// Told of the first lie when it is told.
-    private let onLie: (Lie) -> Void
+    var onLie: (Lie) -> Void = { _ in }
+    /// False if the server has a copy, so that it needs no history and looks at none.
+    var isHeard: () -> Bool = { true }
     /// Where the newest checkpoint is said to stand.
     private var forged: Receipt?
     /// Another session's state: what it holds is lie enough.
     private var stolen: Lie?
 
-    init(
-        _ fault: SimulationFault, _ view: LogView, receipts: [Receipt], seed: UInt64, onLie: @escaping (Lie) -> Void
-    ) {
-        (self.fault, last, random, self.onLie) = (fault, view.last, SeededGenerator(seed: seed), onLie)
+    init(_ fault: SimulationFault, _ view: LogView, receipts: [Receipt], seed: UInt64) {
+        (self.fault, last, random) = (fault, view.last, SeededGenerator(seed: seed))
         // A later position for the checkpoint, so that what lies between is left out.
         if fault == .forgeHistory, let newest = view.checkpoints.first, newest < view.acknowledged, random.chance(50) {
             forged = receipts.last
@@ -223,6 +227,7 @@ private final class LyingLog: MessageLog, @unchecked Sendable {
 
     func checkpoint(generation: Int) async throws -> Checkpoint? {
         var checkpoint = try await memory.checkpoint(generation: generation)
+        guard isHeard() else { return checkpoint }
         if let forged, let genuine = checkpoint, forged.position.number > genuine.position.number {
             tell(Lie(.checkpoint, "the position of checkpoint \(generation)"))
             checkpoint?.position = forged.position
@@ -243,7 +248,8 @@ private final class LyingLog: MessageLog, @unchecked Sendable {
             isVerified = (genuine.messages.last?.number.rawValue ?? last) >= last
             return genuine
         }
-        guard genuine.receipt != nil, stolen == nil, forged == nil, let (slice, lie) = altered(genuine) else {
+        guard isHeard(), genuine.receipt != nil, stolen == nil, forged == nil, let (slice, lie) = altered(genuine)
+        else {
             return genuine
         }
         tell(lie)

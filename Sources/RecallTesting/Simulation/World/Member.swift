@@ -60,7 +60,10 @@ final class Member: @unchecked Sendable {
         random = SeededGenerator(seed: seed)
         isImmediate = random.chance(30) && store.medium is MemoryMedium
         think =
-            shape == .idle ? 20_000_000_000 : [3_000_000, 30_000_000, 400_000_000].randomElement(using: &random) ?? 0
+            shape == .idle
+            ? 20_000_000_000
+            : world.scenario.isCrowded
+                ? 2_000_000_000 : [3_000_000, 30_000_000, 400_000_000].randomElement(using: &random) ?? 0
     }
 
     var session: SessionID? { store.view.header?.session }
