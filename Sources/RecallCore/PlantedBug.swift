@@ -5,6 +5,8 @@
     package enum PlantedBug: String, CaseIterable, Sendable {
         /// The caller is told before the acknowledgement is in the log.
         case answerBeforeLogging
+        /// An acknowledgement of a stream that was left is taken.
+        case staleAckAccepted
         /// A message is sent before it is in the log.
         case sendBeforeLogging
         /// A read is shown before the acknowledgement of what it saw is in the log.

@@ -1,3 +1,4 @@
+internal import NIOCore
 internal import Recall
 internal import RecallCore
 internal import RecallServer
@@ -219,14 +220,7 @@ final class Injector: @unchecked Sendable {
                 world.injected(fault, "\(id)")
             }
         case .alterDeterminants, .alterOffer, .alterConfirmation:
-            let bit = random.next()
-            let stream = fault == .alterConfirmation ? connection.up : connection.down
-            stream.tamper = { [unowned world, unowned stream, id = connection.id] bytes in
-                guard !world.isCalm, let altered = Tampering.alter(fault, in: bytes, bit: bit) else { return bytes }
-                stream.tamper = nil
-                world.injected(fault, "\(id)")
-                return altered
-            }
+            tamper(fault, connection, &random)
         case .repeatFrames:
             // Frames of an earlier attach on the same connection.
             let isUp = random.chance(50)
@@ -235,6 +229,23 @@ final class Injector: @unchecked Sendable {
             world.injected(fault, "\(connection.id)")
             (isUp ? connection.up : connection.down).inject(frame.bytes)
         default: break
+        }
+    }
+
+    private func tamper(
+        _ fault: SimulationFault, _ connection: SimulatedConnection, _ random: inout SeededGenerator
+    ) {
+        let bit = random.next()
+        let stream = fault == .alterConfirmation ? connection.up : connection.down
+        // Whoever notices leaves the stream; and then, perhaps, comes what was really said on it.
+        let comesLate = fault == .alterDeterminants && random.chance(50)
+        let late = comesLate ? Int64.random(in: 0...20_000_000, using: &random) : nil
+        stream.tamper = { [unowned world, unowned stream, id = connection.id] bytes in
+            guard !world.isCalm, let altered = Tampering.alter(fault, in: bytes, bit: bit) else { return bytes }
+            stream.tamper = nil
+            world.injected(fault, "\(id)")
+            if let late { world.timeline.after(late) { stream.inject(Array(bytes.readableBytesView)) } }
+            return altered
         }
     }
 

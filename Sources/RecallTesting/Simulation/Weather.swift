@@ -77,7 +77,8 @@ public enum AmbientFault: UInt8, CaseIterable, Sendable, Codable {
         case .trickleDelivery: 100
         case .cutInFrame, .lateDelivery: 25
         case .failWrite: 10
-        case .failSync, .failRead: 30
+        case .failSync: 30
+        case .failRead: 300  // most reads are of pages that are in memory
         case .fullBuffer: 0  // the buffers are small or they are not
         }
     }
