@@ -5,8 +5,8 @@ internal import Synchronization
 /// An SQLite file system that passes everything on to the system's own, and tells the simulated disks of what is
 /// written to their folders.
 ///
-/// It becomes the process's default one, since the log under test opens its files as it always does; files elsewhere
-/// do not notice. https://sqlite.org/vfs.html
+/// It becomes the process's default one, since the log under test opens its files as it always does, and stays it;
+/// files elsewhere do not notice. `Simulation` says so to its users. https://sqlite.org/vfs.html
 enum SimulatedFiles {
     /// What SQLite's file begins with here; the system's own follows after `offset`.
     private struct File {
