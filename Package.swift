@@ -115,10 +115,17 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
             ], path: "Torture/Sources"),
         .testTarget(
-            name: "RecallSimulationTests", dependencies: ["recall", "Recall", "RecallClient", "RecallTesting"]),
+            name: "RecallSimulationTests",
+            dependencies: [
+                "recall", "Recall", "RecallClient", "RecallCore", "RecallTesting",
+                .product(name: "NIOCore", package: "swift-nio"),
+            ]),
         .testTarget(
             name: "RecallCommandTests",
-            dependencies: ["recall-counter", "RecallCommand", "Recall", "RecallClient", "RecallCore"]),
+            dependencies: [
+                "recall-counter", "RecallCommand", "Recall", "RecallClient", "RecallCore", "RecallTesting",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -5,6 +5,8 @@
     package enum PlantedBug: String, CaseIterable, Sendable {
         /// The caller is told before the acknowledgement is in the log.
         case answerBeforeLogging
+        /// An acknowledgement of a stream that was left is taken.
+        case staleAckAccepted
         /// A message is sent before it is in the log.
         case sendBeforeLogging
         /// A read is shown before the acknowledgement of what it saw is in the log.
@@ -45,6 +47,8 @@
         case checkpointNotBound
         /// Receipts and checkpoints are made under one key for all sessions.
         case keysNotBound
+        /// An attach is not bound to the nonce of its connection, so that it can be said again on another.
+        case nonceNotBound
         /// Sessions of a retired key live on.
         case retiredKeyServed
         /// An update that killed the process several times is tried again.

@@ -32,6 +32,29 @@ import Testing
         }
     }
 
+    /// Should all that follows the newest checkpoint be damaged one day, the session goes on from there: the receipt at
+    /// the checkpoint's position is not superseded by those after it.
+    @Test(.timeLimit(.minutes(1))) func whatFollowsTheCheckpointIsLost() async throws {
+        try await withServer(TestServer(Diary())) { server in
+            let log = TapeLog()
+            let client = try await SessionClient<Diary>.open(
+                at: server.endpoint, log: log, configuration: .quick, logger: .silent)
+            for number in 0..<53 { try await client.send(Diary.Write("\(number)")) }
+            await client.close()
+            let contents = try await log.open()
+            let checkpoint = try #require(contents.checkpoints.first)
+            #expect(contents.last > checkpoint.position.number.next)
+            #expect(try await log.receipt(atOrBefore: checkpoint.position.number)?.position == checkpoint.position)
+            try await log.setAside(after: checkpoint.position.number, reason: "a test")
+            await log.close()
+            try await server.restart()
+            let next = try await SessionClient<Diary>.open(
+                at: server.endpoint, log: log, configuration: .quick, logger: .silent)
+            #expect(try await next.send(Diary.Read()).count == Int(checkpoint.position.number.rawValue))
+            await next.close()
+        }
+    }
+
     /// A client that keeps what it is offered is never refused for want of a checkpoint, however fast it sends.
     @Test(.timeLimit(.minutes(1))) func fastClientIsNotRefused() async throws {
         try await withServer(TestServer(Diary(), Blob())) { server in

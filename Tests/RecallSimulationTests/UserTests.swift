@@ -34,13 +34,51 @@ import Testing
 
     private static let many: [any Message<Tags.State>] = (0..<40).map { Tags.Tag(name: "tag \($0)") }
 
-    @Test(arguments: [1, 2] as [UInt64]) func aGoodKindPasses(_ seed: UInt64) async {
-        let report = await Simulation.run(Tags(), seed: seed) { tags, random in
-            let names = (0..<3).map { _ in "tag \(Int.random(in: 0..<20, using: &random))" }
-            try await tags.send(contentsOf: names.map { Tags.Tag(name: $0) })
+    @Test func aGoodKindPasses() async {
+        var comparisons = 0
+        for seed in 1...20 as ClosedRange<UInt64> {
+            let report = await Simulation.run(Tags(), seed: seed) { tags, random in
+                let names = (0..<3).map { _ in "tag \(Int.random(in: 0..<20, using: &random))" }
+                try await tags.send(contentsOf: names.map { Tags.Tag(name: $0) })
+            }
+            #expect(report.violations.isEmpty, "seed \(seed)")
+            #expect(report.messages > 0)
+            if report.comparisons > 0 { comparisons += 1 }
         }
-        #expect(report.violations.isEmpty)
-        #expect(report.messages > 0)
+        // A session that has nothing to say may be evicted before anybody looks.
+        #expect(comparisons > 15)
+    }
+
+    /// What it does is not the same twice.
+    struct Dice: Session {
+        struct State: SessionState { var sum = 0 }
+
+        /// And shows.
+        struct Throw: UpdateMessage {
+            typealias State = Dice.State
+            func update(_ dice: inout State) -> Int {
+                dice.sum += Int.random(in: 1...1_000_000)
+                return dice.sum
+            }
+        }
+        struct Hide: UpdateMessage {
+            typealias State = Dice.State
+            func update(_ dice: inout State) { dice.sum += Int.random(in: 1...1_000_000) }
+        }
+
+        static let kind = SessionKind<Dice>("dice", [1: Throw.self, 2: Hide.self])
+    }
+
+    @Test(arguments: 1...5 as ClosedRange<UInt64>) func aKindWhoseRepliesDifferIsRefused(_ seed: UInt64) async {
+        let report = await Simulation.run(Dice(), seed: seed) { dice, _ in _ = try await dice.send(Dice.Throw()) }
+        #expect(report.violations.first?.contains("diverged") == true, "\(report.violations)")
+    }
+
+    @Test(arguments: 1...5 as ClosedRange<UInt64>) func aKindWhoseStateDiffersIsFoundInTheEnd(_ seed: UInt64) async {
+        let report = await Simulation.run(Dice(), seed: seed) { dice, _ in try await dice.send(Dice.Hide()) }
+        #expect(
+            report.violations.first?.contains("a replay of its log gives another state") == true, "\(report.violations)"
+        )
     }
 
     @Test func whatIsTheSameEverywherePasses() async throws {

@@ -101,7 +101,12 @@ final class ServerLink {
         return stream
     }
 
-    func closeStream(_ stream: StreamID) { streams[stream] = nil }
+    func closeStream(_ stream: StreamID) {
+        #if RECALL_PLANTED_BUGS
+            if PlantedBug.isActive(.staleAckAccepted) { return }
+        #endif
+        streams[stream] = nil
+    }
 
     func write(_ bytes: [UInt8]) {
         guard case .open(let connection, _) = state, !bytes.isEmpty else { return }

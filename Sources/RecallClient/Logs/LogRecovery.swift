@@ -30,6 +30,11 @@ extension MessageLog {
             damage = "\(fault.text); the log continues after update \(end)"
             try await setAside(after: end, reason: fault.text)
         }
+        // No server would take it: what a log claims, it claims with a receipt.
+        if recovered.receipt == nil, let checkpoint = recovered.checkpoints.first {
+            throw RecallError(
+                .logDamaged, "the log has lost the receipt of its checkpoint at update \(checkpoint.position.number)")
+        }
         return (recovered, damage)
     }
 

@@ -37,17 +37,17 @@
         func run(jobs: Int) async throws -> Bool {
             try Output.line(Self.row(["planted bug", "seed", "simulated", "faults", "took", "first violation"]))
             var missed: [String] = []
-            try await withThrowingTaskGroup(of: (PlantedBug, String).self) { group in
+            try await withThrowingTaskGroup(of: Verdict.self) { group in
                 var rest = PlantedBug.allCases[...]
                 func begin() {
                     guard let bug = rest.popFirst() else { return }
-                    group.addTask { (bug, try await child(bug)) }
+                    group.addTask { try await child(bug) }
                 }
                 for _ in 0..<jobs { begin() }
-                while let (bug, line) = try await group.next() {
+                while let verdict = try await group.next() {
                     begin()
-                    try Output.line(line)
-                    if !line.hasPrefix(bug.rawValue) || line.hasSuffix("NOT FOUND") { missed.append(bug.rawValue) }
+                    try Output.line(verdict.line)
+                    if !verdict.isFound { missed.append(verdict.bug.rawValue) }
                 }
             }
             let count = PlantedBug.allCases.count
@@ -56,8 +56,24 @@
             return missed.isEmpty
         }
 
-        /// What a child process says of a bug.
-        private func child(_ bug: PlantedBug) async throws -> String {
+        /// What became of the search for a bug in a process of its own.
+        private struct Verdict: Sendable {
+            let bug: PlantedBug
+            let line: String
+            let isFound: Bool
+
+            /// A process that crashed, or said something else than a row with a seed, has found nothing.
+            init(_ bug: PlantedBug, output: Data, hasExitedWell: Bool) {
+                let line = String(decoding: output, as: UTF8.self).split(separator: "\n").first.map { String($0) }
+                let columns = line?.split(separator: " ") ?? []
+                let isRow = columns.count > 2 && columns[0] == bug.rawValue
+                self.bug = bug
+                self.line = isRow ? line ?? "" : "\(bug.rawValue): the search ended without a word"
+                isFound = isRow && hasExitedWell && UInt64(columns[1]) != nil
+            }
+        }
+
+        private func child(_ bug: PlantedBug) async throws -> Verdict {
             let (name, limit) = (bug.rawValue, limit)
             return try await withCheckedThrowingContinuation { continuation in
                 DispatchQueue.global().async {
@@ -71,8 +87,8 @@
                             try process.run()
                             let output = try pipe.fileHandleForReading.readToEnd() ?? Data()
                             process.waitUntilExit()
-                            let lines = String(decoding: output, as: UTF8.self).split(separator: "\n")
-                            return lines.first.map { String($0) } ?? "\(name): the search ended without a word"
+                            let hasExitedWell = process.terminationReason == .exit && process.terminationStatus == 0
+                            return Verdict(bug, output: output, hasExitedWell: hasExitedWell)
                         })
                 }
             }

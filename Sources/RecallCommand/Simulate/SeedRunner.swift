@@ -4,6 +4,7 @@ internal import RecallTesting
 /// not depend on the number of threads.
 struct SeedRunner {
     let jobs: Int
+    let simulate: @Sendable (UInt64) async -> SimulationReport
 
     /// - Parameters:
     ///   - first: the first seed.
@@ -14,7 +15,7 @@ struct SeedRunner {
             func begin() {
                 let seed = next
                 next &+= 1
-                group.addTask { await Simulation.run(seed: seed) }
+                group.addTask { await simulate(seed) }
             }
             for _ in 0..<jobs { begin() }
             var (wanted, early) = (first, [UInt64: SimulationReport]())

@@ -53,6 +53,15 @@ struct Simulate: AsyncParsableCommand {
         var bug: String?
     #endif
 
+    /// What it runs, so that tests can have other runs.
+    struct Runs: Sendable {
+        var run: @Sendable (_ seed: UInt64, _ isTranscribed: Bool) async -> SimulationReport
+        var shrink: @Sendable (_ seed: UInt64) async -> SimulationReport
+    }
+
+    @TaskLocal static var runs = Runs(
+        run: { await Simulation.run(seed: $0, isTranscribed: $1) }, shrink: { await Simulation.shrink(seed: $0) })
+
     private static let usualFaults = 200_000
     /// So many runs see every fault.
     private static let manySeeds = 200
@@ -89,11 +98,11 @@ struct Simulate: AsyncParsableCommand {
         let began = ContinuousClock.now
         var tally = SimulationTally()
         if let seed {
-            tally.add(await Simulation.run(seed: seed, isTranscribed: transcript))
+            tally.add(await Self.runs.run(seed, transcript))
         } else {
             tally = await many(jobs: jobs, since: began)
         }
-        if let failure = tally.failure, !transcript { tally.shrunk = await Simulation.shrink(seed: failure.seed) }
+        if let failure = tally.failure, !transcript { tally.shrunk = await Self.runs.shrink(failure.seed) }
         tally.seconds = (ContinuousClock.now - began) / .seconds(1)
         // Few runs need not see everything.
         let isComplete = seed != nil || (seeds ?? .max) < Self.manySeeds || tally.missing.isEmpty
@@ -110,7 +119,8 @@ struct Simulate: AsyncParsableCommand {
         let limit = minutes.map { began + .seconds($0 * 60) }
         let faults = faults ?? (seeds == nil && minutes == nil ? Self.usualFaults : .max)
         let showsProgress = !json && Output.isTerminal
-        await SeedRunner(jobs: jobs).run(from: from) { report in
+        let runs = Self.runs
+        await SeedRunner(jobs: jobs) { await runs.run($0, false) }.run(from: from) { report in
             tally.add(report)
             if showsProgress {
                 FileHandle.standardOutput.write(Data("\r\(tally.progress)\u{1b}[K".utf8))

@@ -8,6 +8,8 @@ struct SimulationTally {
     private(set) var failure: SimulationReport?
     /// Its shortest scenario that still fails.
     var shrunk: SimulationReport?
+    /// What is shown of a failure: the shortest, unless nothing was wrong with it.
+    private var shown: SimulationReport? { shrunk.map { $0.violations.isEmpty ? failure : $0 } ?? failure }
     var seconds = 0.0
     /// One for each run, in order, as long as they are few.
     private(set) var digests: [UInt64] = []
@@ -74,8 +76,7 @@ struct SimulationTally {
 
     func table(isComplete: Bool) -> String {
         var lines: [String] = []
-        if let failure {
-            let report = shrunk ?? failure
+        if let failure, let report = shown {
             lines += report.transcript
             lines += ["", "SEED \(failure.seed) FAILS"] + report.violations.map { "  ! \($0)" } + [""]
         } else if seeds == 1, let transcript = totals?.transcript {
@@ -122,10 +123,10 @@ struct SimulationTally {
         members["seconds"] = JSONNumber("\(Int(seconds)).\(Int(seconds * 10) % 10)").map { .number($0) } ?? .null
         members["digest"] = .string(JSONText(shownDigest))
         if seeds <= digests.count { members["digests"] = list(digests.map { String($0, radix: 16) }) }
-        if let failure {
+        if let failure, let report = shown {
             members["failedSeed"] = number(failure.seed)
-            members["violations"] = list((shrunk ?? failure).violations)
-            members["transcript"] = list((shrunk ?? failure).transcript)
+            members["violations"] = list(report.violations)
+            members["transcript"] = list(report.transcript)
         }
         if !isComplete { members["neverInjected"] = list(missing) }
         return .object(members)

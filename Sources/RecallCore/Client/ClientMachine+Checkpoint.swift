@@ -19,6 +19,9 @@ extension ClientMachine {
             #endif
             guard fits, frame.header.kindVersion == header.kindVersion else { return }
             if let newest = newestCheckpoint, newest.number >= front.number { return repeatKept(newest) }
+            // The receipt here stays with the checkpoint: should all that follows be damaged one day, it is what the
+            // session attaches with.
+            bytesSinceAnchor = 0
         } else {
             guard case .attaching = phase, frame.header.position.number > front.number else { return }
             history = nil

@@ -122,7 +122,11 @@ package struct AttachClaim: Sendable, Hashable {
     package func sealed(nonce: Digest, by sealer: Sealer) -> Digest {
         var writer = ByteWriter(capacity: 512)
         write(to: &writer)
-        writer.digest(nonce)
+        #if RECALL_PLANTED_BUGS
+            writer.digest(PlantedBug.isActive(.nonceNotBound) ? Digest() : nonce)
+        #else
+            writer.digest(nonce)
+        #endif
         let position = acknowledged
         return sealer.seal(.attach, writer.bytes.span.bytes, number: position.number, after: position.seal)
     }

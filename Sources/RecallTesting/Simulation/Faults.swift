@@ -70,6 +70,8 @@ struct Scenario: Sendable {
     /// Nanoseconds of virtual time with faults.
     var safety: Int64
     var faults: [PlannedFault]
+    /// There are many clients, of which each says little.
+    let isCrowded: Bool
     /// 0 to 100, how often there are ambient faults.
     var severity: Int
     /// Nanoseconds for which something that goes away may stay away.
@@ -80,7 +82,8 @@ struct Scenario: Sendable {
     init(seed: UInt64) {
         self.seed = seed
         var random = SeededGenerator(seed: seed ^ 0x5ce7_a410)
-        let pace = Pace.allCases.randomElement(using: &random) ?? .calm
+        isCrowded = random.chance(1)
+        let pace = isCrowded ? .dense : Pace.allCases.randomElement(using: &random) ?? .calm
         pauses = pace.pauses
         let safety = Int64.random(in: pace.seconds, using: &random) * 1_000_000_000
         self.safety = safety

@@ -1,3 +1,4 @@
+internal import NIOCore
 internal import Recall
 internal import RecallCore
 internal import RecallServer
@@ -70,7 +71,7 @@ final class Injector: @unchecked Sendable {
             world.injected(fault, "\(server.name) by \(seconds) s")
             server.clockError += Int64(seconds) * 1_000_000_000
         case .pressMemory:
-            world.injected(fault, server.name)
+            // Counts when a copy has to go.
             server.pressMemory()
             server.crash(restartAfter: 100_000_000)
         default: break
@@ -92,7 +93,6 @@ final class Injector: @unchecked Sendable {
     }
 
     private func changeKeys(_ fault: SimulationFault) {
-        world.injected(fault)
         if fault == .rotateKeys || world.lastKey == 1 {
             world.lastKey += 1
             for server in world.servers {
@@ -100,6 +100,7 @@ final class Injector: @unchecked Sendable {
                 ring.rotate(to: KeyID(world.lastKey), secret: SimulatedWorld.secret(world.lastKey))
                 server.use(ring)
             }
+            world.injected(.rotateKeys, "\(world.lastKey)")
         }
         // Nobody keeps old keys for ever.
         let oldest = (1...world.lastKey).first { !world.retiredKeys.contains($0) } ?? world.lastKey
@@ -107,6 +108,7 @@ final class Injector: @unchecked Sendable {
         guard fault == .retireKey || isFull else { return }
         let retired = KeyID(isFull ? oldest : world.lastKey - 1)
         guard world.retiredKeys.insert(retired.rawValue).inserted else { return }
+        world.injected(.retireKey, "\(retired)")
         for server in world.servers {
             var ring = server.ring
             ring.retire(retired)
@@ -213,24 +215,37 @@ final class Injector: @unchecked Sendable {
             let isClients = random.chance(50)
             connection.cut(clientHearsAfter: isClients ? nil : delay, serverHearsAfter: isClients ? delay : nil)
         case .delayDeliveries:
-            world.injected(fault, "\(connection.id)")
             let stream = random.chance(50) ? connection.up : connection.down
-            stream.stall(until: world.timeline.now + pause(&random))
-        case .alterDeterminants, .alterOffer, .alterConfirmation:
-            let bit = random.next()
-            let stream = fault == .alterConfirmation ? connection.up : connection.down
-            stream.tamper = { [unowned world, unowned stream, id = connection.id] bytes in
-                guard !world.isCalm, let altered = Tampering.alter(fault, in: bytes, bit: bit) else { return bytes }
-                stream.tamper = nil
+            stream.stall(until: world.timeline.now + pause(&random)) { [unowned world, id = connection.id] in
                 world.injected(fault, "\(id)")
-                return altered
             }
+        case .alterDeterminants, .alterOffer, .alterConfirmation:
+            tamper(fault, connection, &random)
         case .repeatFrames:
             // Frames of an earlier attach on the same connection.
-            guard let first = connection.framesOfLeftStreams.randomElement(using: &random) else { return }
+            let isUp = random.chance(50)
+            let late = isUp ? connection.lateFramesUp : connection.lateFramesDown
+            guard let frame = late.randomElement(using: &random) else { return }
             world.injected(fault, "\(connection.id)")
-            connection.up.inject(first.bytes)
+            (isUp ? connection.up : connection.down).inject(frame.bytes)
         default: break
+        }
+    }
+
+    private func tamper(
+        _ fault: SimulationFault, _ connection: SimulatedConnection, _ random: inout SeededGenerator
+    ) {
+        let bit = random.next()
+        let stream = fault == .alterConfirmation ? connection.up : connection.down
+        // Whoever notices leaves the stream; and then, perhaps, comes what was really said on it.
+        let comesLate = fault == .alterDeterminants && random.chance(50)
+        let late = comesLate ? Int64.random(in: 0...20_000_000, using: &random) : nil
+        stream.tamper = { [unowned world, unowned stream, id = connection.id] bytes in
+            guard !world.isCalm, let altered = Tampering.alter(fault, in: bytes, bit: bit) else { return bytes }
+            stream.tamper = nil
+            world.injected(fault, "\(id)")
+            if let late { world.timeline.after(late) { stream.inject(Array(bytes.readableBytesView)) } }
+            return altered
         }
     }
 

@@ -7,7 +7,7 @@ internal import RecallServer
 /// the simulation's thread.
 final class SimulatedWorld: @unchecked Sendable {
     struct Counts: Hashable {
-        var messages = 0, connections = 0, recalls = 0, checkpoints = 0, adoptions = 0
+        var messages = 0, connections = 0, recalls = 0, checkpoints = 0, adoptions = 0, comparisons = 0
     }
 
     let timeline = Timeline()
@@ -57,7 +57,10 @@ final class SimulatedWorld: @unchecked Sendable {
             servers.append(
                 ServerNode(index, in: self, ring: ring, seed: random.next(), authenticates: authenticates))
         }
-        for index in 0..<Int.random(in: 1...3, using: &random) {
+        for index
+            in 0..<(scenario.isCrowded
+            ? Int.random(in: 50...80, using: &random) : Int.random(in: 1...3, using: &random))
+        {
             let client = ClientNode("c\(index + 1)", in: self, seed: random.next())
             clients.append(client)
             for _ in 0..<Int.random(in: 1...2, using: &random) { client.addMember() }
@@ -73,7 +76,10 @@ final class SimulatedWorld: @unchecked Sendable {
     /// Where a new member's log is.
     func medium(for name: String, random: inout SeededGenerator) -> any LogMedium {
         let isDurable = random.chance(40)
-        if random.chance(30) { return SQLiteMedium(name, in: files, durability: isDurable ? .disk : .process) }
+        // Many files take real time.
+        if random.chance(scenario.isCrowded ? 3 : 30) {
+            return SQLiteMedium(name, in: files, durability: isDurable ? .disk : .process)
+        }
         return MemoryMedium(syncsAlways: isDurable)
     }
 
@@ -193,30 +199,55 @@ final class SimulatedWorld: @unchecked Sendable {
 
     /// A user's states are those that a replay of the logs in this process makes.
     private func compareWithReplays() {
-        // An open session attaches to a new server of its own accord.
-        advance(until: timeline.now + 60_000_000_000) { false }
-        for member in members where member.ending == nil && !member.hasLostConfirmed {
-            guard let session = member.session else { continue }
-            for life in servers.compactMap(\.life) {
-                guard let run = life.run, let handler = life.handler, let status = run.status(of: session),
-                    status.phase == .live, status.head.number.rawValue == member.store.view.last,
-                    let state = run.state(of: session)
-                else { continue }
-                compare(member, state, handler, in: life.process)
-            }
+        let replays = Replays()
+        // Whose log was cut short by a state that it adopted cannot be replayed.
+        let wanted = members.filter { $0.ending == nil && $0.store.view.isWhole && $0.store.view.last > 0 }
+        // An open session attaches to a new server of its own accord; idle there, it may soon be evicted.
+        let limit = timeline.now + 60_000_000_000
+        while checker.violations.isEmpty, timeline.now < limit,
+            wanted.contains(where: { $0.ending == nil && !replays.begun.contains($0.name) })
+        {
+            for member in wanted where !replays.begun.contains(member.name) { compare(member, replays) }
+            advance(until: min(limit, timeline.now + 5_000_000)) { false }
         }
         advance(until: timeline.now + 1_000_000_000) { false }
+        count(\.comparisons, replays.count)
+        // Others may have learned just now that their key was retired; one alone may have been evicted unseen.
+        if checker.violations.isEmpty, wanted.count(where: { $0.ending == nil }) > 1, replays.count == 0 {
+            checker.violate("7: no server has a state that could be compared with a replay")
+        }
+    }
+
+    /// Compares what a server has of a member's session, if one has all of it.
+    private func compare(_ member: Member, _ replays: Replays) {
+        guard let session = member.session else { return }
+        for life in servers.compactMap(\.life) {
+            guard let run = life.run, let handler = life.handler, let status = run.status(of: session),
+                status.phase == .live, status.head.number.rawValue == member.store.view.last,
+                let state = run.state(of: session)
+            else { continue }
+            replays.begun.insert(member.name)
+            compare(member, state, handler, in: life.process, replays)
+        }
+    }
+
+    private final class Replays: @unchecked Sendable {  // confined to the simulation's thread
+        /// The members whose states were found.
+        var begun: Set<String> = []
+        /// Comparisons that were made.
+        var count = 0
     }
 
     private func compare(
-        _ member: Member, _ state: [UInt8], _ handler: SessionHandler, in process: SimulatedProcess
+        _ member: Member, _ state: [UInt8], _ handler: SessionHandler, in process: SimulatedProcess, _ replays: Replays
     ) {
         let principal = authenticates && !member.node.credentials.isEmpty ? member.node.credentials : nil
         Task(executorPreference: process) { [self] in
             do {
                 let view = member.store.view
-                if let replayed = try await member.kind.replayed(view, handler, principal: principal), replayed != state
-                {
+                guard let replayed = try await member.kind.replayed(view, handler, principal: principal) else { return }
+                replays.count += 1
+                if replayed != state {
                     checker.violate("7: \(member.name): a replay of its log gives another state than the server's")
                 }
             } catch {

@@ -6,13 +6,17 @@ public import RecallClient
 /// everything, the faults above all. The same seed gives the same run, byte for byte.
 ///
 /// A run has two phases. In the first, servers and clients die, disks fail, connections are cut and bytes come late;
-/// all the while a checker that shares no code with what it watches compares what callers are told with what was meant.
-/// Then the faults end, and everything has to come to rest within four virtual minutes.
+/// all the while a checker, which reads the wire with code of its own, compares what callers are told with what was
+/// meant. Then the faults end, and everything has to come to rest within four virtual minutes.
 ///
 /// ```swift
 /// let report = await Simulation.run(seed: 42)
 /// #expect(report.violations.isEmpty)
 /// ```
+///
+/// The logs are in memory or in SQLite files. For the latter the first run makes a file system of the simulator's own
+/// this process's default SQLite VFS, and it stays that: files elsewhere are passed on to the system's, unchanged. A
+/// test that needs the default one for something else should run in another process.
 public enum Simulation {
     /// Runs one seed.
     ///
@@ -27,7 +31,7 @@ public enum Simulation {
     ///
     /// What is watched is then less: that no promise of the protocol is broken, that every message comes to an end,
     /// and that in the end each server's state is the one which a replay of the client's log makes. A kind that is not
-    /// deterministic shows as a session that is refused `diverged`.
+    /// deterministic shows as a session that is refused `diverged` if its replies differ, else by its state in the end.
     ///
     /// ```swift
     /// let report = await Simulation.run(Counter(), seed: 42) { counter, random in
@@ -78,17 +82,21 @@ public enum Simulation {
 struct Shrinker {
     let seed: UInt64
     let limit: Duration
+    /// Runs a scenario, with a transcript or without.
+    var simulate: (Scenario, _ isTranscribed: Bool) -> SimulationReport = {
+        SimulationRun.run($0, isTranscribed: $1)
+    }
 
     func run() -> SimulationReport {
         let deadline = ContinuousClock.now + limit
         var scenario = Scenario(seed: seed)
-        let first = SimulationRun.run(scenario)
+        let first = simulate(scenario, false)
         guard let kind = Self.kind(first) else { return first }
         // Perhaps the small faults have no part in it.
         for severity in [0, 5, 15, 40] where severity < scenario.severity && ContinuousClock.now < deadline {
             var candidate = scenario
             candidate.severity = severity
-            guard Self.kind(SimulationRun.run(candidate)) == kind else { continue }
+            guard Self.kind(simulate(candidate, false)) == kind else { continue }
             scenario = candidate
             break
         }
@@ -99,7 +107,7 @@ struct Shrinker {
             for start in stride(from: 0, to: scenario.faults.count, by: size) where ContinuousClock.now < deadline {
                 var candidate = scenario
                 candidate.faults.removeSubrange(start..<min(start + size, scenario.faults.count))
-                guard Self.kind(SimulationRun.run(candidate)) == kind else { continue }
+                guard Self.kind(simulate(candidate, false)) == kind else { continue }
                 scenario = candidate
                 didShrink = true
                 break
@@ -112,7 +120,7 @@ struct Shrinker {
                 parts = min(scenario.faults.count, parts * 2)
             }
         }
-        return SimulationRun.run(scenario, isTranscribed: true)
+        return simulate(scenario, true)
     }
 
     /// Which invariant was broken.

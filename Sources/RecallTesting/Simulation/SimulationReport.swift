@@ -23,6 +23,8 @@ public struct SimulationReport: Sendable, Hashable, Codable {
     public var adoptions = 0
     /// Times that the outside service was called.
     public var effects = 0
+    /// Sessions of a user's kind whose state in the end was compared with a replay of the client's log.
+    public var comparisons = 0
     /// The same for equal runs, in any process and any build.
     public var digest: UInt64 = 0
     /// What happened, line by line; empty if it was not asked for.
@@ -46,7 +48,7 @@ extension SimulationReport {
         let counts = world.counts
         (messages, connections, recalls) = (counts.messages, counts.connections, counts.recalls)
         (checkpoints, adoptions, effects) = (counts.checkpoints, counts.adoptions, world.outside.calls)
-        digest = world.digest
+        (comparisons, digest) = (counts.comparisons, world.digest)
         transcript = world.transcript
     }
 }

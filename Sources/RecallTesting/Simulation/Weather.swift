@@ -48,6 +48,10 @@ public enum AmbientFault: UInt8, CaseIterable, Sendable, Codable {
     case slowRead
     /// A write fails.
     case failWrite
+    /// A file cannot be synced: what was written may be there or not.
+    case failSync
+    /// A file cannot be read.
+    case failRead
 
     // The outside service.
 
@@ -73,7 +77,20 @@ public enum AmbientFault: UInt8, CaseIterable, Sendable, Codable {
         case .trickleDelivery: 100
         case .cutInFrame, .lateDelivery: 25
         case .failWrite: 10
+        case .failSync: 30
+        case .failRead: 300  // most reads are of pages that are in memory
         case .fullBuffer: 0  // the buffers are small or they are not
+        }
+    }
+}
+
+extension SimulatedDisk.Operation {
+    /// What it is called when it fails.
+    var fault: AmbientFault {
+        switch self {
+        case .write: .failWrite
+        case .sync: .failSync
+        case .read: .failRead
         }
     }
 }

@@ -4,16 +4,19 @@ internal import RecallServer
 
 /// Watches a run from outside: what callers are told, what goes over the wire, what the logs hold, what the world
 /// outside was asked for; and compares it with what was meant. The numbers are those of the invariants in
-/// `docs/testing.md`. Confined to the simulation's thread.
+/// `docs/testing.md`. It reads frames and determinants with code of its own; from the library it takes types, and what
+/// servers say of themselves where nothing else shows it. Confined to the simulation's thread.
 final class Checker: @unchecked Sendable {
     unowned let world: SimulatedWorld
     private(set) var violations: [String] = []
     private var members: [Member] = []
-    private var memberOfSession: [[UInt8]: Member] = [:]
+    private(set) var memberOfSession: [[UInt8]: Member] = [:]
     /// Where each update of a member lies in its log.
-    private var numbers: [UInt32: UInt64] = [:]
-    /// Confirmed positions that a life of a server was seen to hold.
-    private var confirmed: [ObjectIdentifier: [SessionID: [SequenceNumber: Position]]] = [:]
+    private(set) var numbers: [UInt32: UInt64] = [:]
+    /// Confirmed positions that a life of a server was seen to hold, by its process's name.
+    private var confirmed: [String: [SessionID: [SequenceNumber: Position]]] = [:]
+    /// Positions that members told a life of a server that their logs hold: by its process's name and theirs.
+    var claimed: [String: [String: [UInt64: Set<WirePosition>]]] = [:]
 
     /// What a server may lay a death to, and how many of its deaths.
     private struct Blame: Hashable {
@@ -67,8 +70,10 @@ final class Checker: @unchecked Sendable {
         case .begin(let header): memberOfSession[Self.bytes(header.session)] = member
         case .append(let entries):
             for entry in entries {
-                guard case .message(let message) = entry else { continue }
-                numbers[Self.id(message.content)] = message.number.rawValue
+                switch entry {
+                case .message(let message): numbers[Self.id(message.content)] = message.number.rawValue
+                case .acknowledgement(let entry): acknowledges(entry.receipt.position, member)
+                }
             }
         case .keep(let checkpoint, let truncated):
             let older = member.store.view.checkpoints.dropFirst().first ?? 0
@@ -82,26 +87,37 @@ final class Checker: @unchecked Sendable {
                 violate("11: \(member.name) keeps a checkpoint at a position that no receipt gave")
             }
         case .adopt(let checkpoint, _):
-            if !member.hasLostConfirmed {
+            if !member.mayAdopt {
                 violate("21: \(member.name) adopts a state at \(checkpoint.position.number) and had lost nothing")
             }
             // The state is of another course: what the log held since they parted is given up, acknowledged or not.
             for call in member.history.calls {
-                if let number = numbers[call.id], number > member.common ?? 0 { call.mayBeMissing = true }
+                if let number = numbers[call.id], number > member.common.number { call.mayBeMissing = true }
             }
+            member.history.rewound(beyond: member.common.applied, isOnOtherCourse: true)
+            member.confirmed = checkpoint.position.number.rawValue
         case .setAside(let number, let reason):
             violate("4: \(member.name) sets aside what follows \(number): \(reason)")
         }
     }
 
-    /// The log turned out to hold less than before, as it may.
+    /// What a client takes for acknowledged must have been said on the stream that it had last.
+    private func acknowledges(_ position: Position, _ member: Member) {
+        if member.stream?.acknowledged[position.number.rawValue] != position.inputs.bytes {
+            violate("17: \(member.name) logs an acknowledgement of \(position.number) that its stream did not bring")
+        }
+    }
+
+    /// The log turned out to hold less than before, as it may. Servers that live now may know better.
     private func lost(_ before: LogView, _ member: Member) {
         let view = member.store.view
         world.note("\(member.name)'s log is at \(view.place), it was at \(before.place)")
-        member.hasLost = true
-        member.common = min(member.common ?? .max, view.acknowledged)
-        if member.confirmed.number > view.acknowledged { member.hasLostConfirmed = true }
-        member.history.rewound()
+        let lives = world.servers.compactMap { $0.life?.process.name }
+        member.livesBeforeLoss.formUnion(lives)
+        if member.confirmed > view.acknowledged { member.livesThatSawMore.formUnion(lives) }
+        member.confirmed = min(member.confirmed, view.acknowledged)
+        if view.acknowledged < member.common.number { member.common = (view.acknowledged, view.applied ?? 0) }
+        member.history.rewound(beyond: view.applied ?? 0, isOnOtherCourse: false)
         for call in member.history.calls {
             guard let number = numbers[call.id], number > view.acknowledged else { continue }
             call.mayBeMissing = true
@@ -118,41 +134,6 @@ final class Checker: @unchecked Sendable {
         [session.high, session.low].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (56 - 8 * $0)) } }
     }
 
-    // MARK: Callers
-
-    /// A caller was told something: its log must have it.
-    func delivered(_ call: History.Call, to member: Member) {
-        world.mix(UInt64(call.id))
-        switch call.result {
-        case .answered, .done, .stamped, .paid, .refused: break
-        case .failed(let code) where code == 52 || code == 53: break
-        case .failed, .abandoned, .waiting: return
-        }
-        guard let number = numbers[call.id] else { return violate("10: \(call.id) was answered and is in no log") }
-        if number > member.store.view.acknowledged {
-            let place = member.store.view.place
-            violate("10: \(member.name)'s caller was told of update \(number); its log is at \(place)")
-        }
-    }
-
-    /// A read was shown: what it saw must be in the log, acknowledged.
-    func read(_ view: View, by member: Member) {
-        guard let applied = member.store.view.applied, view.count > applied else { return }
-        violate("10: \(member.name)'s caller reads a state of \(view.count) updates, its log has \(applied)")
-    }
-
-    /// A session ended for its client.
-    func ended(_ member: Member, _ code: FaultCode, _ text: String) {
-        let isAllowed =
-            switch code {
-            case .forked, .clientBehind: member.hasLostConfirmed
-            case .unknownKey: member.isRetired
-            case .poisoned: blames.contains { $0.key.session == member.session && $0.value > 1 }
-            default: false
-            }
-        if !isAllowed { violate("21: \(member.name) was refused \(code): \(text)") }
-    }
-
     // MARK: The world outside
 
     func called(_ process: SimulatedProcess, _ id: UInt32, _ key: String, _ entry: Outside.Entry) {
@@ -160,8 +141,8 @@ final class Checker: @unchecked Sendable {
         world.note("\(process.name) asks outside for \(id & 0xfffff) under \(key.prefix(8))")
         if let origin = origin(of: id, in: process) { origins[entry.answer] = origin }
         if entry.id != id { violate("10: one key is used for \(entry.id) and \(id)") }
-        guard let member = members.first(where: { $0.history.call(id) != nil }), !member.hasLost,
-            let number = numbers[id]
+        guard let member = members.first(where: { $0.history.call(id) != nil }),
+            !member.livesBeforeLoss.contains(process.name), let number = numbers[id]
         else { return }
         let view = member.store.view
         for earlier in (view.acknowledged + 1)..<max(number, view.acknowledged + 1) {
@@ -172,63 +153,6 @@ final class Checker: @unchecked Sendable {
                 violate("10: the effect of update \(number) of \(member.name) is out, and \(earlier) is not in its log")
             case .change, .quiet: break
             }
-        }
-    }
-
-    // MARK: The wire
-
-    func saw(
-        _ frame: WireTap.Frame, _ whole: ArraySlice<UInt8>, on connection: SimulatedConnection, of node: ClientNode,
-        toServer: Bool
-    ) {
-        world.mix(UInt64(connection.id) << 32 | UInt64(whole.count))
-        world.mix(whole.prefix(16))
-        world.mix(whole.suffix(8))
-        switch frame {
-        case .other(type: 0x0b), .other(type: 0x4b): break  // signs of life
-        default: world.note("\(connection.id) \(toServer ? "->" : "<-") \(connection.server.name) \(frame)")
-        }
-        connection.remember(whole, frame)
-        switch frame {
-        case .attach(let stream, let session, let acknowledged, let last):
-            guard let member = memberOfSession[session] else { return }
-            connection.attached(stream, member)
-            let view = member.store.view
-            // Its receipt says so.
-            member.confirmed.number = max(member.confirmed.number, acknowledged)
-            if acknowledged > view.acknowledged || last > view.last {
-                violate(
-                    "4: \(member.name) claims \(acknowledged)/\(last), its log has \(view.acknowledged)/\(view.last)")
-            }
-        case .update(let stream, let position, let first, let contents):
-            guard let member = connection.members[stream] else { return }
-            for (index, content) in contents.enumerated()
-            where member.store.view.message(first + UInt64(index))?.content != content {
-                violate("4: update \(first + UInt64(index)) of \(member.name) is on the wire, and not in its log")
-            }
-            if let position { confirms(position, member) }
-        case .confirm(let stream, let position):
-            if let member = connection.members[stream] { confirms(position, member) }
-        case .acknowledgement(let stream, _, _), .reply(let stream, _):
-            if let member = connection.members[stream] { visible(member, connection, stream) }
-        default: break
-        }
-    }
-
-    private func confirms(_ position: WirePosition, _ member: Member) {
-        let view = member.store.view
-        guard position.number <= view.acknowledged else {
-            return violate(
-                "4: \(member.name) confirms \(position.number), its log is at \(view.acknowledged)")
-        }
-        if position.number > member.confirmed.number { member.confirmed = position }
-    }
-
-    /// During a recall nothing of the session is shown.
-    private func visible(_ member: Member, _ connection: SimulatedConnection, _ stream: UInt32) {
-        guard let session = member.session, let status = connection.life?.run?.status(of: session) else { return }
-        if status.phase == .recalling, status.route?.stream.rawValue == stream {
-            violate("5: something of \(member.name) is shown in the middle of its recall")
         }
     }
 
@@ -255,39 +179,64 @@ final class Checker: @unchecked Sendable {
     func died(_ life: ServerLife) {
         let causes = life.applying.map { [$0] } ?? Array(life.effectsOut)
         for cause in causes {
-            let blame = Blame(server: life.node.name, session: cause.session, number: cause.number)
-            blames[blame, default: 0] += 1
+            blame(life, cause.session, cause.number)
+        }
+    }
+
+    private func blame(_ life: ServerLife, _ session: SessionID, _ number: SequenceNumber) {
+        blames[Blame(server: life.node.name, session: session, number: number), default: 0] += 1
+    }
+
+    /// True if some server had to do with so many deaths under an update that it gives the update up; nil: any update.
+    func isPoison(_ session: SessionID, _ number: UInt64?) -> Bool {
+        world.servers.contains { server in
+            blames.contains { blame, deaths in
+                blame.server == server.name && blame.session == session && deaths >= server.poisonDeaths
+                    && number ?? blame.number.rawValue == blame.number.rawValue
+            }
         }
     }
 
     private func applies(_ session: SessionID, _ number: SequenceNumber, _ isReplay: Bool, _ life: ServerLife) {
         guard let member = memberOfSession[Self.bytes(session)] else { return }
         guard let content = member.store.view.message(number.rawValue)?.content else {
-            if !member.hasLost, member.store.view.isWhole {
+            if number.rawValue > member.store.view.base, !member.livesBeforeLoss.contains(life.process.name) {
                 violate("4: \(life.process.name) applies update \(number) of \(member.name), which no log has")
             }
             return
         }
-        guard let call = member.history.call(Self.id(content)), case .change(.kill) = call.request else { return }
-        world.note("\(life.process.name) dies of update \(number) of \(member.name)")
-        life.node.crash(restartAfter: 400_000_000)
+        switch member.history.call(Self.id(content))?.request {
+        case .change(.kill):
+            world.note("\(life.process.name) dies of update \(number) of \(member.name)")
+            life.node.crash(restartAfter: 400_000_000)
+        // Breaks its copy, which counts as a death.
+        case .change(.spoil): if !isReplay { blame(life, session, number) }
+        default: break
+        }
     }
 
     private func look(at life: ServerLife) {
         guard let run = life.run else { return }
-        for member in members where member.ending == nil && !member.hasLostConfirmed {
+        for member in members where member.ending == nil {
             guard let session = member.session, let status = run.status(of: session), status.hasCopy else { continue }
-            let position = status.confirmed
-            let known = confirmed[ObjectIdentifier(life), default: [:]][session]?[position.number]
-            if let known, known != position {
-                violate(
-                    "9: update \(position.number) of \(member.name) was confirmed on \(life.process.name), and changed")
-            }
-            confirmed[ObjectIdentifier(life), default: [:]][session, default: [:]][position.number] = position
-            if let receipt = member.store.view.receipts[position.number.rawValue], receipt != position {
-                violate(
-                    "9: \(life.process.name) has another confirmed \(position.number) than \(member.name)\'s log")
-            }
+            look(at: status.confirmed, of: member, session, on: life)
+        }
+    }
+
+    /// What a copy takes for confirmed must have been confirmed, never change, and be what the log has.
+    private func look(at position: Position, of member: Member, _ session: SessionID, on life: ServerLife) {
+        let (name, number) = (life.process.name, position.number)
+        let claims = claimed[name]?[member.name]?[number.rawValue]
+        if position != .start, claims?.contains(WirePosition(position)) != true {
+            violate("9: \(name) takes update \(number) of \(member.name) for confirmed, which nobody told it")
+        }
+        guard !member.livesThatSawMore.contains(name) else { return }
+        if let known = confirmed[name]?[session]?[number], known != position {
+            violate("9: update \(number) of \(member.name) was confirmed on \(name), and changed")
+        }
+        confirmed[name, default: [:]][session, default: [:]][number] = position
+        if let receipt = member.store.view.receipts[number.rawValue], receipt != position {
+            violate("9: \(name) has another confirmed \(number) than \(member.name)'s log")
         }
     }
 }

@@ -8,6 +8,14 @@ final class History {
         case quiet(Operation)
         case stamp
         case pay(Int64)
+
+        /// Of its content, at most.
+        var byteCount: Int {
+            switch self {
+            case .change(.insert(_, let bytes)), .quiet(.insert(_, let bytes)): bytes.count + 16
+            case .change, .quiet, .stamp, .pay: 32
+            }
+        }
     }
 
     /// What the caller was told.
@@ -26,14 +34,11 @@ final class History {
     final class Call {
         let id: UInt32
         let request: Request
-        let start: Int64
         var result = Result.waiting
         /// The log lost it, as logs may that promise no more.
         var mayBeMissing = false
 
-        init(_ id: UInt32, _ request: Request, at start: Int64) {
-            (self.id, self.request, self.start) = (id, request, start)
-        }
+        init(_ id: UInt32, _ request: Request) { (self.id, self.request) = (id, request) }
 
         var wasAcknowledged: Bool {
             switch result {
@@ -54,13 +59,15 @@ final class History {
     private(set) var calls: [Call] = []
     private(set) var reads: [Read] = []
     private(set) var readsWaiting = 0
+    /// How many there were when the log was first found to be shorter, since it adopted a state.
+    private var readsBeforeLoss: Int?
     private var lastID: UInt32
 
     init(firstID: UInt32) { lastID = firstID }
 
-    func begin(_ request: Request, at time: Int64) -> Call {
+    func begin(_ request: Request) -> Call {
         lastID += 1
-        let call = Call(lastID, request, at: time)
+        let call = Call(lastID, request)
         calls.append(call)
         return call
     }
@@ -80,9 +87,16 @@ final class History {
         if let view { reads.append(Read(view: view, callsBefore: callsBefore)) }
     }
 
-    /// The log lost what it had confirmed: what was seen before may be contradicted.
-    func rewound() {
-        for index in reads.indices { reads[index].mayBeWrong = true }
+    /// The log turned out to be shorter than it was, or gave up its course for another one: reads of states beyond so
+    /// many updates may be contradicted.
+    ///
+    /// - Parameter isOnOtherCourse: so may all that were made since the two courses parted.
+    func rewound(beyond applied: Int, isOnOtherCourse: Bool) {
+        let parted = isOnOtherCourse ? readsBeforeLoss ?? reads.count : reads.count
+        for index in reads.indices where reads[index].view.count > applied || index >= parted {
+            reads[index].mayBeWrong = true
+        }
+        readsBeforeLoss = isOnOtherCourse ? nil : min(readsBeforeLoss ?? reads.count, reads.count)
     }
 
     /// The process died: nobody is told anything more.

@@ -16,14 +16,16 @@ struct LogView {
     private(set) var base: UInt64 = 0
     /// The newest receipt's position.
     private(set) var receipt: Position?
-    /// The newest two checkpoints' numbers.
-    private(set) var checkpoints: [UInt64] = []
+    /// The newest two checkpoints.
+    private(set) var kept: [Checkpoint] = []
     private(set) var forgotten: UInt64 = 0
     /// Every position that a receipt gave.
     private(set) var receipts: [UInt64: Position] = [:]
     /// Acknowledged updates that took effect; nil if that cannot be told.
     private(set) var applied: Int? = 0
 
+    /// Their numbers.
+    var checkpoints: [UInt64] { kept.map(\.position.number.rawValue) }
     var acknowledged: UInt64 { receipt?.number.rawValue ?? base }
     var last: UInt64 { base + UInt64(messages.count) }
     /// For people.
@@ -41,18 +43,41 @@ struct LogView {
         return messages[Int(number - base - 1)]
     }
 
+    /// Reads all that a log has: what of it is not what this view holds, in words.
+    func difference(from log: any MessageLog) async throws -> String? {
+        for (generation, checkpoint) in kept.enumerated()
+        where try await log.checkpoint(generation: generation) != checkpoint {
+            return "checkpoint \(generation) is not the one that was kept at \(checkpoint.position.number)"
+        }
+        var number = max(base, forgotten)
+        while number < last {
+            let slice = try await log.slice(after: SequenceNumber(number), maximumBytes: 1 << 20)
+            guard !slice.messages.isEmpty else { return "nothing can be read after \(number)" }
+            for message in slice.messages {
+                number += 1
+                guard message.number.rawValue == number, let written = self.message(number),
+                    message.content == written.content, message.determinants == written.determinants
+                else { return "update \(number) is not what was written" }
+            }
+            if let receipt = slice.receipt, receipt.position != receipts[number] {
+                return "the receipt at \(number) is not what was written"
+            }
+        }
+        return nil
+    }
+
     mutating func apply(_ step: LogStep) {
         switch step {
         case .begin(let header): self.header = header
         case .append(let entries): for entry in entries { append(entry) }
         case .keep(let checkpoint, let truncated):
-            let number = checkpoint.position.number.rawValue
-            checkpoints = Array(([number] + checkpoints.filter { $0 != number }).prefix(2))
+            let number = checkpoint.position.number
+            kept = Array(([checkpoint] + kept.filter { $0.position.number != number }).prefix(2))
             forgotten = max(forgotten, truncated.rawValue)
         case .adopt(let checkpoint, _):
             let position = checkpoint.position
             (messages, base, receipt) = ([], position.number.rawValue, position)
-            checkpoints = [base]
+            kept = [checkpoint]
             forgotten = base
             (receipts[base], applied) = (position, nil)
         case .setAside(let number, _): cut(after: number.rawValue)
@@ -104,6 +129,12 @@ enum RecordedEnding: Equatable {
     case refused
     case failed(UInt16)
     case unreadable
+
+    /// The clock that an update read; nil if it read none.
+    static func clock(_ determinants: [UInt8]) -> Int64? {
+        guard determinants.count >= 9, determinants[0] == 1 else { return nil }
+        return Int64(bitPattern: determinants[1..<9].reduce(0) { $0 << 8 | UInt64($1) })
+    }
 
     init(_ determinants: [UInt8]) {
         var rest = determinants[...]

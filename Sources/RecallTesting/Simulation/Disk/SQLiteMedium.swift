@@ -31,6 +31,7 @@ final class SQLiteMedium: LogMedium, @unchecked Sendable {
             // The process that died before the last one has let go of its files.
             if folders > 2 { files.remove("\(name)-\(folders - 2)") }
             disk = try SimulatedDisk(folder: try files.folder("\(name)-\(folders)"), image: image)
+            disk.onFault = onFault
             self.disk = disk
             guard SimulatedFiles.add(disk) else { throw RecallError(.logFailed, "SQLite takes no file system") }
             files.onRemove.append { SimulatedFiles.remove(disk) }
@@ -67,7 +68,7 @@ final class SQLiteMedium: LogMedium, @unchecked Sendable {
     private func leave(_ disk: SimulatedDisk) {
         // Nor do they fail any more, or kill its successor.
         disk.live()
-        disk.failOneWrite(nil)
+        disk.failing = [:]
         self.disk = nil
     }
 
@@ -78,15 +79,24 @@ final class SQLiteMedium: LogMedium, @unchecked Sendable {
         disk?.isFull = isFull
     }
 
-    /// Told of every write that fails for `failOneWrite`.
-    var onFailedWrite: () -> Void = {}
+    /// Told of everything that fails.
+    var onFault: () -> Void = {}
 
-    func failOneWrite() { disk?.failOneWrite(onFailedWrite) }
+    /// Told of everything that fails for `failOne`.
+    var onFailure: (SimulatedDisk.Operation) -> Void = { _ in }
+
+    /// The next operation of that kind fails.
+    func failOne(_ operation: SimulatedDisk.Operation) {
+        disk?.failing[operation] = { [onFailure] in onFailure(operation) }
+    }
+
+    /// What was written before a sync that failed may be found all the same.
+    var hasFailedSync: Bool { disk?.hasFailedSync == true }
 
     func recover() {
         disk?.failures = 0
         disk?.isFull = false
-        disk?.failOneWrite(nil)
+        disk?.failing = [:]
     }
 
     /// Nothing more goes wrong.

@@ -16,6 +16,8 @@ final class SimulatedDisk: @unchecked Sendable {
         let isTruncation: Bool
     }
 
+    enum Operation { case write, sync, read }
+
     /// What a medium writes at once, or not at all.
     private static let sector = 512
 
@@ -26,7 +28,9 @@ final class SimulatedDisk: @unchecked Sendable {
     private var unsynced: [String: [Write]] = [:]
     /// So many of the next writes fail.
     var failures = 0
-    private var onFailure: (() -> Void)?
+    /// The next of these fails, and tells so.
+    var failing: [Operation: () -> Void] = [:]
+    private(set) var hasFailedSync = false
     /// True while nothing more fits.
     var isFull = false
     /// After so many writes the process dies; nil: it does not.
@@ -34,7 +38,8 @@ final class SimulatedDisk: @unchecked Sendable {
     private var onDeath: () -> Void = {}
     /// What was there at that moment.
     private(set) var captured: Image?
-    private(set) var writes = 0
+    /// Told of everything that fails.
+    var onFault: () -> Void = {}
 
     init(folder: URL, image: Image) throws {
         self.folder = folder
@@ -48,21 +53,29 @@ final class SimulatedDisk: @unchecked Sendable {
 
     /// False if the write is to fail.
     func willWrite(_ name: String, at offset: Int, _ bytes: [UInt8]) -> Bool {
-        if let onFailure {
-            self.onFailure = nil
-            onFailure()
-            return false
-        }
-        if failures > 0 {
-            failures -= 1
-            return false
-        }
-        if isFull { return false }
-        writes += 1
+        guard !fails() else { return false }
         unsynced[name, default: []].append(
             Write(offset: offset, before: current(name, offset, bytes.count), after: bytes, isTruncation: false))
         return true
     }
+
+    private func fails() -> Bool {
+        if fails(.write) { return true }
+        guard failures > 0 || isFull else { return false }
+        failures = max(0, failures - 1)
+        onFault()
+        return true
+    }
+
+    private func fails(_ operation: Operation) -> Bool {
+        guard let onFailure = failing.removeValue(forKey: operation) else { return false }
+        onFailure()
+        onFault()
+        return true
+    }
+
+    /// False if the read is to fail.
+    func willRead() -> Bool { !fails(.read) }
 
     func didWrite(_ name: String, at offset: Int, _ bytes: [UInt8]) {
         let end = offset + bytes.count
@@ -82,7 +95,15 @@ final class SimulatedDisk: @unchecked Sendable {
         if rest.count > 0 { contents[name]?.bytes.removeLast(rest.count) }
     }
 
-    func synced(_ name: String) { unsynced[name] = nil }
+    /// False if the sync fails: what was written since the last one may be on the medium or not.
+    func sync(_ name: String) -> Bool {
+        guard !fails(.sync) else {
+            hasFailedSync = true
+            return false
+        }
+        unsynced[name] = nil
+        return true
+    }
     func removed(_ name: String) { unsynced[name] = nil }
 
     func opened(_ name: String) {
@@ -106,9 +127,6 @@ final class SimulatedDisk: @unchecked Sendable {
     }
 
     // MARK: Deaths
-
-    /// The next write fails; nil: none does.
-    func failOneWrite(_ onFailure: (() -> Void)?) { self.onFailure = onFailure }
 
     /// The process dies in the middle of a write, after so many more.
     func die(afterWrites count: Int, _ onDeath: @escaping () -> Void) { (writesLeft, self.onDeath) = (count, onDeath) }

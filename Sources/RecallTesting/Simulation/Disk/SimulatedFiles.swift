@@ -5,8 +5,8 @@ internal import Synchronization
 /// An SQLite file system that passes everything on to the system's own, and tells the simulated disks of what is
 /// written to their folders.
 ///
-/// It becomes the process's default one, since the log under test opens its files as it always does; files elsewhere
-/// do not notice. https://sqlite.org/vfs.html
+/// It becomes the process's default one, since the log under test opens its files as it always does, and stays it;
+/// files elsewhere do not notice. `Simulation` says so to its users. https://sqlite.org/vfs.html
 enum SimulatedFiles {
     /// What SQLite's file begins with here; the system's own follows after `offset`.
     private struct File {
@@ -119,7 +119,8 @@ extension SimulatedFiles {
         methods.iVersion = 3
         addWriting(&methods)
         methods.xRead = { file, bytes, count, place in
-            guard let (below, call) = SimulatedFiles.below(file) else { return SQLITE_IOERR }
+            guard let file, let (below, call) = SimulatedFiles.below(file) else { return SQLITE_IOERR }
+            if SimulatedFiles.record(file)?.disk.willRead() == false { return SQLITE_IOERR | (1 << 8) }
             return call.xRead?(below, bytes, count, place) ?? SQLITE_IOERR
         }
         methods.xFileSize = { file, size in
@@ -168,8 +169,7 @@ extension SimulatedFiles {
             guard let file, let (below, call) = SimulatedFiles.below(file) else { return SQLITE_IOERR }
             // The simulated medium is what it is told to be: the real one need not be bothered.
             if let record = SimulatedFiles.record(file) {
-                record.disk.synced(record.name)
-                return SQLITE_OK
+                return record.disk.sync(record.name) ? SQLITE_OK : SQLITE_IOERR | (4 << 8)
             }
             return call.xSync?(below, flags) ?? SQLITE_IOERR
         }

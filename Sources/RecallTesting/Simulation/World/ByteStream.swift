@@ -15,6 +15,8 @@ final class ByteStream: @unchecked Sendable {
     private var lastArrival: Int64 = 0
     /// Nothing arrives before.
     private var stalledUntil: Int64 = 0
+    /// Told of the first bytes that are held up.
+    private var onStall: (() -> Void)?
 
     /// Nothing sent arrives any more.
     private(set) var isSevered = false
@@ -161,7 +163,12 @@ final class ByteStream: @unchecked Sendable {
 
     private func nextArrival() -> Int64 {
         let delay = latency + Int64(random.next() % UInt64(jitter))
-        lastArrival = max(lastArrival + 1, timeline.now + delay, stalledUntil)
+        let arrival = max(lastArrival + 1, timeline.now + delay)
+        lastArrival = max(arrival, stalledUntil)
+        if arrival < stalledUntil, let onStall {
+            self.onStall = nil
+            onStall()
+        }
         return lastArrival
     }
 
@@ -186,10 +193,15 @@ final class ByteStream: @unchecked Sendable {
         timeline.after(delay, in: receiver) { [self] in end() }
     }
 
-    /// What is under way comes late, all at once.
-    func stall(until time: Int64) { stalledUntil = max(stalledUntil, time) }
+    /// What is sent from now on comes late, all at once.
+    ///
+    /// - Parameter onStall: told if anything is.
+    func stall(until time: Int64, _ onStall: (() -> Void)? = nil) {
+        stalledUntil = max(stalledUntil, time)
+        if let onStall { self.onStall = onStall }
+    }
 
-    /// The process at this end died: whoever is at the other end of the connection hears of it.
+    /// This end's process died, or closed the connection: nothing more is handed to it. The other end is not told here.
     func stopReceiving() {
         (isReceiving, arrived) = (false, [])
         forget()

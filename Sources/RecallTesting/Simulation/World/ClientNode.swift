@@ -117,9 +117,7 @@ final class ClientNode: @unchecked Sendable {
         restart(after: 700_000_000)
     }
 
-    func pause() { process.pause() }
     func resume() { process.resume() }
-    func draw() -> UInt64 { random.next() }
 }
 
 extension Logger {

@@ -29,14 +29,25 @@ final class Member: @unchecked Sendable {
     private var isSuperseded = false
 
     // What the checker knows.
-    /// The last position that went over the wire as confirmed.
-    var confirmed = WirePosition()
-    /// Its log lost, with or without a promise broken, what it had confirmed.
-    var hasLostConfirmed = false
-    /// What every course that its log took has in common, if it lost anything.
-    var common: UInt64?
-    /// Its log lost anything at all.
-    var hasLost = false
+    /// The stream that it attached on last.
+    var stream: WireStream?
+    /// The highest number that went over the wire as confirmed, of what the log still has.
+    var confirmed: UInt64 = 0
+    /// Servers' processes that lived when its log was found to have lost something: what they know may be of a course
+    /// that the log has left.
+    var livesBeforeLoss: Set<String> = []
+    /// The same when it was something that it had confirmed.
+    var livesThatSawMore: Set<String> = []
+    /// Up to where all courses that its log took are the same: a number, and how many updates took effect by then.
+    var common: (number: UInt64, applied: Int) = (.max, .max)
+    /// Servers' processes that offered it a state to adopt.
+    var adoptionOffers: Set<String> = []
+    /// Servers' processes that refused it, by their codes.
+    var refusals: [UInt16: Set<String>] = [:]
+    /// A server that knows more than its log offered what it knows.
+    var mayAdopt: Bool { !adoptionOffers.isDisjoint(with: livesThatSawMore) }
+    /// Another connection took the session over in this life of its process, so that its client was closed.
+    private(set) var wasSuperseded = false
     /// Its key was retired.
     var isRetired: Bool { session.map { world.retiredKeys.contains($0.keyID.rawValue) } ?? false }
 
@@ -49,7 +60,10 @@ final class Member: @unchecked Sendable {
         random = SeededGenerator(seed: seed)
         isImmediate = random.chance(30) && store.medium is MemoryMedium
         think =
-            shape == .idle ? 20_000_000_000 : [3_000_000, 30_000_000, 400_000_000].randomElement(using: &random) ?? 0
+            shape == .idle
+            ? 20_000_000_000
+            : world.scenario.isCrowded
+                ? 2_000_000_000 : [3_000_000, 30_000_000, 400_000_000].randomElement(using: &random) ?? 0
     }
 
     var session: SessionID? { store.view.header?.session }
@@ -89,6 +103,7 @@ final class Member: @unchecked Sendable {
             } catch {
                 guard !process.isDead else { return }
                 world.note("\(name) does not open: \(error)")
+                world.checker.openFailed(error, of: self)
                 failed(error)
             }
             do { try await process.sleep(500_000_000) } catch { return }
@@ -98,7 +113,7 @@ final class Member: @unchecked Sendable {
     /// The process is dead: what it had open ends unheard.
     func abandon() {
         history.abandonAll()
-        inFlight = 0
+        (inFlight, wasSuperseded) = (0, false)
         guard let client else { return }
         self.client = nil
         Task(executorPreference: node.process) { await client.close() }
@@ -122,8 +137,10 @@ final class Member: @unchecked Sendable {
     private func ended(_ code: FaultCode, _ text: String) {
         switch code {
         case .closed: break
-        case .superseded: isSuperseded = true
-        case .logFailed, .logDamaged, .logInUse: node.restartSoon()
+        case .superseded: (isSuperseded, wasSuperseded) = (true, true)
+        case .logFailed, .logDamaged, .logInUse:
+            world.checker.logFailed(self, code, text)
+            node.restartSoon()
         default:
             guard ending == nil else { return }
             ending = (code, text)
@@ -228,7 +245,7 @@ final class Member: @unchecked Sendable {
     /// Sends an update and waits for its end.
     private func send(_ request: History.Request, _ client: any SimulatedClient, in process: SimulatedProcess) async {
         guard !process.isDead else { return }
-        let call = history.begin(request, at: world.timeline.now)
+        let call = history.begin(request)
         world.count(\.messages)
         inFlight += 1
         do {
@@ -249,7 +266,7 @@ final class Member: @unchecked Sendable {
     private func burst(_ client: any SimulatedClient, in process: SimulatedProcess) {
         let count = Int.random(in: 2...60, using: &random)
         let calls = (0..<count).map { _ in
-            history.begin(.change(.add(Int64(draw(9)))), at: world.timeline.now)
+            history.begin(.change(.add(Int64(draw(9)))))
         }
         let changes = calls.map { call in
             if case .change(let operation) = call.request {
@@ -284,6 +301,7 @@ final class Member: @unchecked Sendable {
             } catch {
                 guard !process.isDead else { return }
                 history.endRead(nil, callsBefore: before)
+                world.checker.readFailed(error, of: self)
                 failed(error)
             }
         }
@@ -296,16 +314,9 @@ final class Member: @unchecked Sendable {
         switch result {
         case .success(let result): call.result = result
         case .failure(let refusal as SimulatedRefusal): call.result = .refused(refusal)
-        case .failure(let error as RecallError):
-            switch error.code {
-            case .poisonedMessage, .effectFailed, .messageTooLarge: call.result = .failed(error.code.rawValue)
-            case .outcomeUnknown:
-                call.result = .failed(error.code.rawValue)
-                call.mayBeMissing = true
-            default: call.result = .abandoned
-            }
+        case .failure(let error):
+            call.result = world.checker.failed(call, error, wasCancelled: Task.isCancelled, of: self)
             failed(error)
-        case .failure: call.result = .abandoned
         }
         world.checker.delivered(call, to: self)
     }

@@ -18,6 +18,8 @@ final class Outside: @unchecked Sendable {
     private var random: SeededGenerator
     private(set) var ledger: [String: Entry] = [:]
     private(set) var calls = 0
+    /// For what an answer was lost on its way.
+    private(set) var lostAnswers: Set<UInt32> = []
     /// Called when a request arrives, before it is answered: the process that asked, and for what.
     var onCall: (_ process: SimulatedProcess, _ id: UInt32, _ key: String, _ entry: Entry) -> Void = { _, _, _, _ in }
 
@@ -46,6 +48,7 @@ final class Outside: @unchecked Sendable {
         if late > 0 { weather.count(.slowEffect, due: due, in: process) }
         if weather.strikes(.failEffect) {
             weather.count(.failEffect)
+            lostAnswers.insert(id)
             throw OutsideFailure()
         }
         guard entry.outcome != nil else { throw SimulatedRefusal.declined }

@@ -22,6 +22,12 @@ final class ServerNode: @unchecked Sendable {
     private let authenticates: Bool
     private let isPlain: Bool
     private var hasTightMemory = false
+    /// No copy had to go for it yet.
+    private var isPressed = false
+    /// How many deaths an update may have to do with before it is given up.
+    let poisonDeaths: Int
+    /// What it hosts in place of the population's kinds.
+    var hosts: ((OutsideDoor) -> [any Session])?
 
     /// - Parameter isPlain: a server with ample room and without moods.
     init(
@@ -31,12 +37,20 @@ final class ServerNode: @unchecked Sendable {
         self.isPlain = isPlain
         name = String(Character(Unicode.Scalar(UInt8(65 + index))))
         random = SeededGenerator(seed: seed)
+        poisonDeaths = Int.random(in: 2...3, using: &random)
     }
 
     var isIsolated: Bool { world.timeline.now < isolatedUntil }
 
     /// There is hardly any memory from the next start on.
-    func pressMemory() { hasTightMemory = true }
+    func pressMemory() { (hasTightMemory, isPressed) = (true, true) }
+
+    /// A copy is gone; in a life without memory that is why.
+    func lostCopy() {
+        guard isPressed, life?.isTight == true else { return }
+        isPressed = false
+        world.injected(.pressMemory, name)
+    }
 
     // MARK: Life
 
@@ -52,7 +66,7 @@ final class ServerNode: @unchecked Sendable {
             let outside = isPlain ? Outside(world.timeline, seed: random.next(), world.weather) : world.outside
             let door = OutsideDoor(outside: outside, process: process)
             let handler = try SessionHandler(
-                keys: ring, hostingAll: world.population.hosts(door), configuration: configuration)
+                keys: ring, hostingAll: hosts?(door) ?? world.population.hosts(door), configuration: configuration)
             life.handler = handler
             begin(life, handler)
         } catch {
@@ -91,13 +105,14 @@ final class ServerNode: @unchecked Sendable {
         configuration.maximumSessions = [1, 2, 1000, 1000, 1000, 1000].randomElement(using: &random) ?? 1000
         let memory = [6000, 1 << 30, 1 << 30, 1 << 30].randomElement(using: &random) ?? 1
         configuration.memoryBudget = hasTightMemory ? 1 : memory
+        life.isTight = hasTightMemory
         configuration.concurrentRecalls = [1, 64].randomElement(using: &random) ?? 64
         configuration.recallMemory = [1, 512 << 20].randomElement(using: &random) ?? 1
         configuration.waitingRecalls = [1, 200_000].randomElement(using: &random) ?? 1
         configuration.idleLimit =
             [.seconds(3), .seconds(600), .seconds(600)].randomElement(using: &random) ?? .seconds(600)
         configuration.recallPatience = [.seconds(1), .seconds(30)].randomElement(using: &random) ?? .seconds(30)
-        configuration.poisonDeaths = Int.random(in: 2...3, using: &random)
+        configuration.poisonDeaths = poisonDeaths
         configuration.detection = detection(for: life)
         return configuration
     }
@@ -184,6 +199,8 @@ final class ServerLife: @unchecked Sendable {
     var handler: SessionHandler?
     var run: HandlerRun?
     var armed: CrashPoint?
+    /// It has no memory for more than one session.
+    var isTight = false
 
     /// An update of a session.
     struct Place: Hashable {

@@ -18,13 +18,15 @@ final class SimulatedConnection: @unchecked Sendable {
     let tap: WireTap
     /// The server's life that it leads to.
     weak var life: ServerLife?
-    /// Whose streams these are.
-    private(set) var members: [UInt32: Member] = [:]
+    /// The streams that sessions attached on, by their numbers.
+    private(set) var streams: [UInt32: WireStream] = [:]
     private var newestStreams: [ObjectIdentifier: UInt32] = [:]
     /// Streams that their session has left for another one on this connection.
     private var leftStreams: Set<UInt32> = []
-    /// The last frames that the client sent, each with its stream.
-    private(set) var frames: [(stream: UInt32, bytes: [UInt8])] = []
+    /// The last frames that each side sent, each with its stream.
+    private var framesUp: [StreamFrame] = []
+    private var framesDown: [StreamFrame] = []
+    typealias StreamFrame = (stream: UInt32, bytes: [UInt8])
 
     init(
         _ id: Int, _ timeline: Timeline, client: SimulatedProcess, server: SimulatedProcess, _ tap: WireTap,
@@ -45,10 +47,14 @@ final class SimulatedConnection: @unchecked Sendable {
                 recordedBytes += $0.readableBytes
             }
             tap.sentToServer($0)
-            if weather?.strikes(.repeatDelivery) == true { repeatFrame(weather) }
+            if weather?.strikes(.repeatDelivery) == true { repeatFrame(weather, up, lateFramesUp) }
             return false
         }
-        down.tap = { tap.sentToClient($0) }
+        down.tap = { [unowned self] in
+            let isAcknowledgement = tap.sentToClient($0)
+            if weather?.strikes(.repeatDelivery) == true { repeatFrame(weather, down, lateFramesDown) }
+            return isAcknowledgement
+        }
         guard let weather else { return }
         up.breaks = { [weak down] in down?.sever(tellsAfter: weather.delay()) }
         down.breaks = { [weak up] in up?.sever(tellsAfter: weather.delay()) }
@@ -56,30 +62,40 @@ final class SimulatedConnection: @unchecked Sendable {
     }
 
     /// A frame of an earlier attach comes again.
-    private func repeatFrame(_ weather: Weather?) {
-        let late = framesOfLeftStreams
+    private func repeatFrame(_ weather: Weather?, _ way: ByteStream, _ late: [StreamFrame]) {
         guard let weather, !late.isEmpty else { return }
         weather.count(.repeatDelivery)
-        up.inject(late[weather.draw(below: late.count)].bytes)
+        way.inject(late[weather.draw(below: late.count)].bytes)
     }
 
     var isOver: Bool { !isOpenAtClient && !isOpenAtServer }
 
-    /// Keeps a frame that the client sent for the day when it comes late.
-    func remember(_ whole: ArraySlice<UInt8>, _ frame: WireTap.Frame) {
+    /// Keeps a frame for the day when it comes late.
+    func remember(_ whole: ArraySlice<UInt8>, _ frame: WireTap.Frame, toServer: Bool) {
         guard let stream = frame.stream, whole.count < 4096 else { return }
+        if toServer {
+            Self.remember((stream, Array(whole)), in: &framesUp)
+        } else {
+            Self.remember((stream, Array(whole)), in: &framesDown)
+        }
+    }
+
+    private static func remember(_ frame: StreamFrame, in frames: inout [StreamFrame]) {
         if frames.count >= 64 { frames.removeFirst() }
-        frames.append((stream, Array(whole)))
+        frames.append(frame)
     }
 
-    func attached(_ stream: UInt32, _ member: Member) {
-        members[stream] = member
-        if let left = newestStreams.updateValue(stream, forKey: ObjectIdentifier(member)) { leftStreams.insert(left) }
+    func attached(_ number: UInt32, _ member: Member) -> WireStream {
+        let stream = WireStream(of: member, to: server.name)
+        streams[number] = stream
+        if let left = newestStreams.updateValue(number, forKey: ObjectIdentifier(member)) { leftStreams.insert(left) }
+        return stream
     }
 
-    /// What may come late, for its session does not wait for it any more.
-    var framesOfLeftStreams: [(stream: UInt32, bytes: [UInt8])] {
-        leftStreams.isEmpty ? [] : frames.filter { leftStreams.contains($0.stream) }
+    /// What may come late, for its session does not wait for it any more, and nobody answers it.
+    var lateFramesUp: [StreamFrame] { leftStreams.isEmpty ? [] : framesUp.filter { leftStreams.contains($0.stream) } }
+    var lateFramesDown: [StreamFrame] {
+        leftStreams.isEmpty ? [] : framesDown.filter { leftStreams.contains($0.stream) }
     }
 
     // MARK: The ends

@@ -34,16 +34,19 @@ class SimulatedLog: MessageLog, @unchecked Sendable {
 
     func slice(after number: SequenceNumber, maximumBytes: Int) async throws -> LogSlice {
         try await pass(.slowRead)
+        store.failOneRead()
         return try await opened().slice(after: number, maximumBytes: maximumBytes)
     }
 
     func receipt(atOrBefore number: SequenceNumber) async throws -> Receipt? {
         try await pass(.slowRead)
+        store.failOneRead()
         return try await opened().receipt(atOrBefore: number)
     }
 
     func checkpoint(generation: Int) async throws -> Checkpoint? {
         try await pass(.slowRead)
+        store.failOneRead()
         return try await opened().checkpoint(generation: generation)
     }
 
@@ -60,7 +63,7 @@ class SimulatedLog: MessageLog, @unchecked Sendable {
         try await pass(.slowWrite)
         try failIfDue()
         do { try await opened().carryOut(step) } catch {
-            if !process.isDead { store.failed() }
+            if !process.isDead { store.failed(isInDoubt: (store.medium as? SQLiteMedium)?.hasFailedSync == true) }
             throw error
         }
         guard !process.isDead else { throw died }
@@ -71,17 +74,18 @@ class SimulatedLog: MessageLog, @unchecked Sendable {
     fileprivate func failIfDue() throws(RecallError) {
         guard !process.isDead else { throw died }
         if store.weather.strikes(.failWrite) { try failWrite() }
+        if let medium = store.medium as? SQLiteMedium, store.weather.strikes(.failSync) { medium.failOne(.sync) }
         guard store.failures.count > 0 else { return }
         store.failures.count -= 1
-        store.failed()
+        store.faulted()
         throw RecallError(.logFailed, store.failures.text)
     }
 
     /// Of a file it is the next write that fails, in the middle of what the log does.
     private func failWrite() throws(RecallError) {
-        if let medium = store.medium as? SQLiteMedium { return medium.failOneWrite() }
+        if let medium = store.medium as? SQLiteMedium { return medium.failOne(.write) }
         store.weather.count(.failWrite)
-        store.failed()
+        store.faulted()
         throw RecallError(.logFailed, "the disk cannot be written")
     }
 

@@ -73,7 +73,12 @@ final class SimulatedNetwork: @unchecked Sendable {
         connections.append(connection)
         world.count(\.connections)
         world.note("\(process.name) connects to \(life.process.name): \(connection.id)")
-        guard let owner else { return connection }
+        guard let owner else {
+            tap.onFrame = { [unowned world, unowned connection] toServer, frame, _ in
+                world.note("\(connection.id) \(toServer ? "->" : "<-") \(connection.server.name) \(frame)")
+            }
+            return connection
+        }
         tap.onFrame = { [unowned world, unowned connection] toServer, frame, whole in
             world.checker.saw(frame, whole, on: connection, of: owner, toServer: toServer)
         }
@@ -87,6 +92,9 @@ final class SimulatedNetwork: @unchecked Sendable {
         guard let run = life.run, !life.process.isDead else { return }
         let ghost = SimulatedProcess("ghost", world.timeline, seed: random.next(), weather: nil)
         let connection = open(from: ghost, to: life, owner: nil)
+        connection.tap.onFrame = { [unowned world, unowned connection] toServer, frame, _ in
+            if !toServer { world.checker.answeredGhost(frame, on: connection) }
+        }
         connection.open(run.accept(SimulatedServerEnd(connection)))
         for bytes in old.recorded { connection.up.send(bytes) }
         world.timeline.after(Int64.random(in: 0...5_000_000_000, using: &random), in: ghost) {

@@ -15,6 +15,8 @@ final class SimulatedStore: @unchecked Sendable {
     private var uncertain: Int?
     /// Steps that must be found at the next opening; nil if nothing happened that may have taken some away.
     private var least: Int?
+    /// The machine lost its power since it was opened last, in the middle of whatever was being written.
+    private var hasLostPower = false
 
     /// Told of every step when it has happened.
     var onStep: (LogStep) -> Void = { _ in }
@@ -27,6 +29,8 @@ final class SimulatedStore: @unchecked Sendable {
     var latency: Int64 = 0
     /// So many of the next operations fail, with this text.
     var failures = (count: 0, text: "")
+    /// What failed since the process began that has it open.
+    private(set) var faults = 0
 
     private var random: SeededGenerator
 
@@ -34,7 +38,9 @@ final class SimulatedStore: @unchecked Sendable {
 
     init(_ medium: any LogMedium, seed: UInt64, _ weather: Weather) {
         (self.medium, random, self.weather) = (medium, SeededGenerator(seed: seed), weather)
-        (medium as? SQLiteMedium)?.onFailedWrite = { weather.count(.failWrite) }
+        guard let medium = medium as? SQLiteMedium else { return }
+        medium.onFailure = { weather.count($0.fault) }
+        medium.onFault = { [unowned self] in faults += 1 }
     }
 
     /// All that was written and is not lost.
@@ -44,7 +50,14 @@ final class SimulatedStore: @unchecked Sendable {
 
     func began(_ step: LogStep) { unfinished = step }
 
-    func failed() { unfinished = nil }
+    /// - Parameter isInDoubt: the step may be there all the same.
+    func failed(isInDoubt: Bool = false) { if !isInDoubt { unfinished = nil } }
+
+    /// The disk itself did not do what it was asked.
+    func faulted() {
+        faults += 1
+        failed()
+    }
 
     func finished(_ step: LogStep) {
         unfinished = nil
@@ -57,7 +70,8 @@ final class SimulatedStore: @unchecked Sendable {
 
     /// The process that had it open died, or the whole machine did.
     func died(isPowerLoss: Bool, random: inout SeededGenerator) {
-        failures.count = 0
+        (failures.count, faults) = (0, 0)
+        if isPowerLoss { hasLostPower = true }
         let finished = steps.count
         if let unfinished {
             uncertain = steps.count
@@ -80,16 +94,34 @@ final class SimulatedStore: @unchecked Sendable {
 
     func open(in process: SimulatedProcess) async throws -> (any MessageLog, LogContents) {
         let log = try await medium.open(steps, in: process)
+        failOneRead()
         let contents = try await log.open()
         // What a dead process finds is no matter: its successor looks for itself.
         guard !process.isDead else { throw RecallError(.logFailed, "the process is dead") }
-        reconcile(contents)
+        if let damage = contents.damage, !hasLostPower { onBreach("nothing was damaged, and it says: \(damage)") }
+        guard let found = beginning(contents) else {
+            onBreach("the log holds what was never written: it ends at \(contents.last), of \(view.last) written")
+            return (log, contents)
+        }
+        do {
+            let difference = try await found.view.difference(from: log)
+            guard !process.isDead else { throw RecallError(.logFailed, "the process is dead") }
+            if let difference { onBreach(difference) }
+        } catch {
+            await log.close()
+            throw error
+        }
+        settle(found.count, found.view)
         return (log, contents)
     }
 
-    /// Finds out how much of what was written the log still has: it must be a beginning of it.
-    private func reconcile(_ contents: LogContents) {
-        let before = view
+    /// The next read of a file fails, now and then.
+    func failOneRead() {
+        if let medium = medium as? SQLiteMedium, weather.strikes(.failRead) { medium.failOne(.read) }
+    }
+
+    /// How much of what was written the log still has: it must be a beginning of it.
+    private func beginning(_ contents: LogContents) -> (count: Int, view: LogView)? {
         var found: (count: Int, view: LogView)?
         var candidate = LogView()
         if candidate.matches(contents) { found = (0, candidate) }
@@ -97,18 +129,20 @@ final class SimulatedStore: @unchecked Sendable {
             candidate.apply(step)
             if candidate.matches(contents) { found = (index + 1, candidate) }
         }
-        guard let found else {
-            return onBreach(
-                "the log holds what was never written: it ends at \(contents.last), of \(before.last) written")
+        return found
+    }
+
+    /// From now on it is what was found.
+    private func settle(_ count: Int, _ found: LogView) {
+        let before = view
+        if count < least ?? steps.count {
+            onBreach("the log lost \(steps.count - count) of \(steps.count) steps against its promise")
         }
-        if found.count < least ?? steps.count {
-            onBreach("the log lost \(steps.count - found.count) of \(steps.count) steps against its promise")
-        }
-        least = nil
-        steps.removeLast(steps.count - found.count)
+        (least, hasLostPower) = (nil, false)
+        steps.removeLast(steps.count - count)
         promised = min(promised, steps.count)
         medium.opened(steps: steps.count)
-        view = found.view
+        view = found
         if let uncertain, uncertain < steps.count { onStep(steps[uncertain]) }
         uncertain = nil
         if view.last < before.last || view.acknowledged < before.acknowledged { onLoss(before) }

@@ -1,22 +1,28 @@
 internal import NIOCore
+internal import RecallCore
 
 /// Reads what goes over a connection's wire, by `docs/protocol.md` and without the code that wrote it.
 final class WireTap {
     /// A frame as far as the checker wants to know.
     enum Frame {
-        case attach(stream: UInt32, session: [UInt8], acknowledged: UInt64, last: UInt64)
+        /// The position of the receipt that it shows; that of the start without one.
+        case attach(stream: UInt32, session: [UInt8], acknowledged: WirePosition, last: UInt64)
         /// Contents of updates from a number on.
         case update(stream: UInt32, confirmed: WirePosition?, first: UInt64, contents: [[UInt8]])
         case confirm(stream: UInt32, WirePosition)
         case request(stream: UInt32)
-        /// A part of a history; the base if it is the first.
-        case history(stream: UInt32, base: UInt8?)
+        /// A part of a history: the base if it is the first, and the position of the checkpoint or receipt in it.
+        case history(stream: UInt32, base: UInt8?, WirePosition?)
         case kept(stream: UInt32, WirePosition)
+        case detach(stream: UInt32)
         case attached(stream: UInt32, replayed: UInt64)
-        case acknowledgement(stream: UInt32, first: UInt64, last: UInt64)
+        /// With the digest of all determinants up to its last update.
+        case acknowledgement(stream: UInt32, first: UInt64, last: UInt64, inputs: [UInt8])
         case reply(stream: UInt32, number: UInt64)
         case recall(stream: UInt32)
-        case offer(stream: UInt32)
+        case credit(stream: UInt32)
+        /// A checkpoint, to be kept or to be adopted.
+        case offer(stream: UInt32, isAdoption: Bool)
         case gone(stream: UInt32)
         case refusal(stream: UInt32, code: UInt16)
         case other(type: UInt8)
@@ -69,16 +75,26 @@ final class WireTap {
         case 0x04: return update(bytes, fields, end, stream)
         case 0x05: return .confirm(stream: stream, position(bytes, fields))
         case 0x06: return .request(stream: stream)
-        case 0x07: return .history(stream: stream, base: fields + 4 < end ? bytes[fields + 4] : nil)
-        case 0x08, 0x09: return .history(stream: stream, base: nil)
+        case 0x07:
+            let base = fields + 4 < end ? bytes[fields + 4] : nil
+            // In a checkpoint's header the kind's version comes first.
+            return .history(stream: stream, base: base, base == 2 ? position(bytes, fields + 9) : nil)
+        case 0x08: return .history(stream: stream, base: nil, nil)
+        case 0x09:
+            let hasReceipt = fields + 13 < end && bytes[fields + 13] == 1
+            return .history(stream: stream, base: nil, hasReceipt ? position(bytes, fields + 14) : nil)
         case 0x0a: return .kept(stream: stream, position(bytes, fields))
+        case 0x0c: return .detach(stream: stream)
         case 0x43: return .attached(stream: stream, replayed: integer(bytes, fields, 8))
         case 0x44:
             return .acknowledgement(
-                stream: stream, first: integer(bytes, fields, 8), last: integer(bytes, fields + 8, 8))
+                stream: stream, first: integer(bytes, fields, 8), last: integer(bytes, fields + 8, 8),
+                inputs: Array(bytes[min(fields + 16, end)..<min(fields + 48, end)]))
         case 0x45: return .reply(stream: stream, number: integer(bytes, fields + 4, 8))
         case 0x46: return .recall(stream: stream)
-        case 0x48: return .offer(stream: stream)
+        case 0x47: return .credit(stream: stream)
+        // Behind a checkpoint's header.
+        case 0x48: return .offer(stream: stream, isAdoption: fields + 120 < end && bytes[fields + 120] == 1)
         case 0x4a: return .gone(stream: stream)
         case 0x4c: return .refusal(stream: stream, code: UInt16(truncatingIfNeeded: integer(bytes, fields, 2)))
         default: return .other(type: type)
@@ -91,12 +107,12 @@ final class WireTap {
         let session = Array(bytes[offset..<(offset + 16)])
         offset += 20
         offset += 1 + Int(bytes[offset])
-        var acknowledged: UInt64 = 0
+        var acknowledged = WirePosition.start
         guard offset < bytes.count else { return .other(type: 0x03) }
         let hasReceipt = bytes[offset] == 1
         offset += 1
         if hasReceipt {
-            acknowledged = integer(bytes, offset, 8)
+            acknowledged = position(bytes, offset)
             offset += 144
         }
         return .attach(
@@ -124,13 +140,16 @@ final class WireTap {
 }
 
 extension WireTap.Frame {
-    /// The stream of a frame that a client sends on one.
+    /// The stream that it is on, if that is a session's.
     var stream: UInt32? {
         switch self {
         case .attach(let stream, _, _, _), .update(let stream, _, _, _), .confirm(let stream, _),
-            .request(let stream), .history(let stream, _), .kept(let stream, _):
+            .request(let stream), .history(let stream, _, _), .kept(let stream, _), .detach(let stream),
+            .attached(let stream, _), .acknowledgement(let stream, _, _, _), .reply(let stream, _),
+            .recall(let stream), .credit(let stream), .offer(let stream, _), .gone(let stream),
+            .refusal(let stream, _):
             stream
-        default: nil
+        case .other: nil
         }
     }
 }
@@ -140,18 +159,28 @@ struct WirePosition: Hashable {
     var number: UInt64 = 0
     var seal: [UInt8] = []
     var inputs: [UInt8] = []
+
+    /// Before the first update.
+    static let start = WirePosition(Position.start)
+}
+
+extension WirePosition {
+    init(_ position: Position) {
+        self.init(
+            number: position.number.rawValue, seal: position.seal.bytes, inputs: position.inputs.bytes)
+    }
 }
 
 extension WireTap.Frame: CustomStringConvertible {
     var description: String {
         switch self {
-        case .attach(let stream, _, let acknowledged, let last): "attach \(stream) at \(acknowledged)/\(last)"
+        case .attach(let stream, _, let acknowledged, let last): "attach \(stream) at \(acknowledged.number)/\(last)"
         case .update(let stream, let confirmed, let first, let contents):
             "update \(stream) \(first)...\(first + UInt64(contents.count) - 1)"
                 + (confirmed.map { " confirms \($0.number)" } ?? "")
         case .confirm(let stream, let position): "confirm \(stream) \(position.number)"
         case .request(let stream): "request \(stream)"
-        case .history(let stream, let base):
+        case .history(let stream, let base, _):
             switch base {
             case 0: "history \(stream) of what is missing"
             case 1: "history \(stream) from the start"
@@ -159,11 +188,13 @@ extension WireTap.Frame: CustomStringConvertible {
             default: "history \(stream)"
             }
         case .kept(let stream, let position): "kept \(stream) \(position.number)"
+        case .detach(let stream): "detach \(stream)"
         case .attached(let stream, let replayed): "attached \(stream), \(replayed) replayed"
-        case .acknowledgement(let stream, let first, let last): "acknowledgement \(stream) \(first)...\(last)"
+        case .acknowledgement(let stream, let first, let last, _): "acknowledgement \(stream) \(first)...\(last)"
         case .reply(let stream, let number): "reply \(stream) at \(number)"
         case .recall(let stream): "recall \(stream)"
-        case .offer(let stream): "offer \(stream)"
+        case .credit(let stream): "credit \(stream)"
+        case .offer(let stream, let isAdoption): "offer \(stream)\(isAdoption ? " to adopt" : "")"
         case .gone(let stream): "gone \(stream)"
         case .refusal(let stream, let code): "refusal \(stream) \(code)"
         case .other(let type): "frame \(String(type, radix: 16))"

@@ -1,0 +1,87 @@
+import ArgumentParser
+import Recall
+import RecallClient
+@testable import RecallCommand
+@testable import RecallTesting
+import Testing
+
+/// What `recall simulate` says of its runs, and what it exits with.
+@Suite struct SimulateTests {
+    private static func report(_ seed: UInt64, _ violations: [String] = [], without fault: SimulationFault? = nil)
+        -> SimulationReport
+    {
+        var report = SimulationReport(seed: seed)
+        report.violations = violations
+        for each in SimulationFault.allCases where each != fault { report.faults[each.rawValue] = 1 }
+        for each in AmbientFault.allCases { report.ambientFaults[each.name] = 2 }
+        return report
+    }
+
+    @Test func faultsThatNeverHappenedAreNamed() {
+        var tally = SimulationTally()
+        tally.add(Self.report(1, without: .halfOpen))
+        #expect(tally.missing == ["halfOpen"])
+        #expect(tally.table(isComplete: false).contains("never injected: halfOpen"))
+        tally.add(Self.report(2))
+        #expect(tally.missing.isEmpty)
+        #expect(tally.faults == 2 * SimulationFault.allCases.count - 1 + 4 * AmbientFault.allCases.count)
+    }
+
+    @Test func theFirstFailureIsShown() {
+        var tally = SimulationTally()
+        tally.add(Self.report(1))
+        tally.add(Self.report(2, ["4: something"]))
+        tally.add(Self.report(3, ["5: something else"]))
+        #expect(tally.failure?.seed == 2)
+        // One that did not fail again tells nothing.
+        tally.shrunk = SimulationReport(seed: 2)
+        let table = tally.table(isComplete: true)
+        #expect(table.contains("SEED 2 FAILS"))
+        #expect(table.contains("! 4: something"))
+        #expect(table.contains("recall simulate --seed 2"))
+    }
+
+    /// Runs the command with other runs than the simulator's.
+    private func exitCode(
+        _ arguments: [String], _ run: @escaping @Sendable (UInt64) async -> SimulationReport
+    ) async throws -> ExitCode {
+        let command = try Simulate.parse(arguments)
+        do {
+            try await Simulate.$runs.withValue(Simulate.Runs(run: { seed, _ in await run(seed) }, shrink: run)) {
+                try await command.run()
+            }
+            return .success
+        } catch let code as ExitCode { return code }
+    }
+
+    @Test func exitCodes() async throws {
+        #expect(try await exitCode(["--seeds", "3"]) { Self.report($0) } == .success)
+        #expect(try await exitCode(["--seeds", "3"]) { Self.report($0, $0 == 3 ? ["1: lost"] : []) } == .failure)
+        #expect(try await exitCode(["--seed", "3"]) { Self.report($0, ["1: lost"]) } == .failure)
+        // Few runs need not see every fault, many must.
+        #expect(try await exitCode(["--seeds", "199"]) { Self.report($0, without: .halfOpen) } == .success)
+        #expect(try await exitCode(["--seeds", "200"]) { Self.report($0, without: .halfOpen) } == .failure)
+    }
+
+    struct Dice: Session {
+        struct State: SessionState { var sum = 0 }
+
+        /// Not the same twice.
+        struct Throw: UpdateMessage {
+            typealias State = Dice.State
+            func update(_ dice: inout State) -> Int {
+                dice.sum += Int.random(in: 1...1_000_000)
+                return dice.sum
+            }
+        }
+
+        static let kind = SessionKind<Dice>("dice", [1: Throw.self])
+    }
+
+    @Test func aKindThatIsNotDeterministicFailsTheCommand() async throws {
+        let code = try await exitCode(["--seeds", "5"]) { seed in
+            await Simulation.run(Dice(), seed: seed) { dice, _ in _ = try await dice.send(Dice.Throw()) }
+        }
+        #expect(code == .failure)
+    }
+}
