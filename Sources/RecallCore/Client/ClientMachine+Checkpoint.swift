@@ -41,7 +41,7 @@ extension ClientMachine {
         if let receipt = complete.adoption { return adopt(checkpoint, receipt) }
         // The acknowledgements that it stands on go into the log before it.
         stageAppend()
-        isKeeping = true
+        keeping = checkpoint.position.number
         #if RECALL_PLANTED_BUGS
             if PlantedBug.isActive(.truncateTooFar) {
                 return operations.append(.keep(checkpoint, truncating: checkpoint.position.number))
@@ -50,8 +50,13 @@ extension ClientMachine {
         operations.append(.keep(checkpoint, truncating: newestCheckpoint?.number ?? .zero))
     }
 
+    /// True if the newest checkpoint stands there, or one that is on its way.
+    func isAtCheckpoint(_ number: SequenceNumber) -> Bool {
+        number == newestCheckpoint?.number || number == keeping || number == offer?.header.position.number
+    }
+
     mutating func kept(_ checkpoint: Checkpoint) {
-        isKeeping = false
+        keeping = nil
         olderCheckpoint = newestCheckpoint
         let position = checkpoint.position
         newestCheckpoint = LogCheckpoint(number: position.number, position: position, byteCount: checkpoint.byteCount)

@@ -272,8 +272,14 @@ extension ClientMachine {
         (fruitless, supersessions) = (0, 0)
     }
 
-    /// The receipt before the new one may go, if one stays at least every `receiptInterval` without it.
+    /// The receipt before the new one may go, if one stays at least every `receiptInterval` without it. The one at the
+    /// newest checkpoint stays: should all later ones be damaged, nothing else proves what it stands on. The next one
+    /// stays too: it does so once the checkpoint is the older of two, and truncation has taken the other.
     private mutating func supersede(by bytes: Int) -> SequenceNumber? {
+        guard !isAtCheckpoint(front.number) else {
+            bytesSinceAnchor = 0
+            return nil
+        }
         defer { bytesSinceAnchor += bytes }
         guard bytesSinceAnchor > 0 else { return nil }
         if bytesSinceAnchor + bytes <= limits.receiptInterval { return front.number }

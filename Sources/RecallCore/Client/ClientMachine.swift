@@ -117,8 +117,9 @@ package struct ClientMachine: ~Copyable {
     var history: HistorySender?
     var offer: OfferAssembly?
     var isAdopting = false
-    /// True while a checkpoint is on its way into the log.
-    var isKeeping = false
+    /// Where the checkpoint stands that is on its way into the log.
+    var keeping: SequenceNumber?
+    var isKeeping: Bool { keeping != nil }
     var fruitless = 0
     /// Times that another connection took the session over since something was acknowledged.
     var supersessions = 0
