@@ -64,4 +64,69 @@ import Testing
         peer.attach(story, acknowledged: 1)
         #expect(peer.hear() == ["recall newest"])
     }
+
+    // MARK: Adoption
+
+    /// Those whose messages were given up were told so before the log had adopted anything: after a crash in between
+    /// the messages were sent again.
+    @Test func outcomesAreUnknownOnlyOnceTheLogHasAdopted() throws {
+        var machine = try Self.adopting()
+        let early = Self.deliveries(&machine)
+        machine.logAnswered(.done)
+        let late = Self.deliveries(&machine)
+        #expect(early == [] && late == [.outcomeUnknown, .outcomeUnknown])
+    }
+
+    @Test func aLogThatCannotAdoptFailsItsCallers() throws {
+        var machine = try Self.adopting()
+        machine.logFailed(.logFailed, "the disk is full")
+        let told = Self.deliveries(&machine)
+        #expect(told == [.logFailed, .logFailed])
+    }
+
+    /// A client that is closed meanwhile waits for its log, and its callers hear what it says.
+    @Test func closingDuringAnAdoptionTellsItsOutcome() throws {
+        var machine = try Self.adopting()
+        machine.fail(.closed, "the client was closed")
+        let early = Self.deliveries(&machine)
+        machine.logAnswered(.done)
+        let late = Self.deliveries(&machine)
+        #expect(early == [] && late == [.outcomeUnknown, .outcomeUnknown])
+    }
+
+    /// A client with two unanswered messages, whose log is at work on an adoption.
+    private static func adopting() throws -> ClientMachine {
+        let header = LogHeader(
+            session: Peer.session, vector: Digest(), kindName: CoreNetwork.kindName, kindVersion: 1)
+        var machine = ClientMachine(RecoveredLog(header: header), .swiftCrypto)
+        for call in 1...2 { machine.submit([UInt8(call)], call: CallID(UInt64(call))) }
+        while machine.nextLogOperation() != nil { machine.logAnswered(.done) }
+        machine.attach(StreamID(1), nonce: Digest())
+        let position = Position(number: SequenceNumber(5), seal: Digest(), inputs: Digest())
+        let receipt = Forge.keys().makeReceipt(
+            position, outputs: Digest(), kindVersion: 1, time: WallTime(nanoseconds: 1), Forge.cryptography)
+        let offer = CheckpointHeader(
+            kindVersion: 1, position: position, outputs: Digest(), time: receipt.time, segmentCount: 1)
+        for body in [
+            HistoryEdgeTests.body(Offer(stream: StreamID(1), header: offer, adoption: receipt)),
+            HistoryEdgeTests.body(OfferSegment(stream: StreamID(1), index: 0)) { $0.integer(UInt8(1)) },
+        ] {
+            var reader = ByteReader(body.span.bytes)
+            let type = try reader.frameType()
+            try machine.receive(type, &reader)
+        }
+        var isAdopting = false
+        while !isAdopting, let operation = machine.nextLogOperation() {
+            if case .adopt = operation { isAdopting = true } else { machine.logAnswered(.done) }
+        }
+        #expect(isAdopting)
+        return machine
+    }
+
+    /// The codes that callers were failed with since the last time.
+    private static func deliveries(_ machine: inout ClientMachine) -> [FaultCode] {
+        machine.takeEvents().compactMap {
+            if case .deliver(_, .failed(let code, _)) = $0 { code } else { nil }
+        }
+    }
 }

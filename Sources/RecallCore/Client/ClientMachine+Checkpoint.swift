@@ -66,15 +66,17 @@ extension ClientMachine {
     }
 
     /// The log has lost what it had confirmed. Whether its unacknowledged messages are in the state that it adopts is
-    /// not known, so none of them is sent again.
+    /// not known, so none of them is sent again. Nobody is told before the log has adopted: until then a crash leaves
+    /// them in it, to be sent.
     private mutating func adopt(_ checkpoint: Checkpoint, _ receipt: Receipt) {
         isAdopting = true
         staged.removeAll { if case .message = $0 { true } else { false } }
         stageAppend()
         while let pending = tail.popFirst() {
-            deliver(
-                pending.call,
-                .failed(.outcomeUnknown, "the log had lost what it had confirmed; the server's state was adopted"))
+            guard let call = pending.call else { continue }
+            let text = "the log had lost what it had confirmed; the server's state was adopted"
+            answers.append(
+                Answer(call: call, number: receipt.position.number, result: .failed(.outcomeUnknown, text)))
         }
         tailBytes = 0
         operations.append(.adopt(checkpoint, receipt: receipt))
@@ -89,6 +91,7 @@ extension ClientMachine {
         newestCheckpoint = LogCheckpoint(number: position.number, position: position, byteCount: checkpoint.byteCount)
         (olderCheckpoint, reachesStart) = (nil, false)
         (historyBytes, bytesSinceAnchor) = (0, 0)
+        deliverAnswers()
         withdrawRequests()
         for index in requests.indices { requests[index].after = position.number }
         events.append(.adopted(at: position.number))

@@ -288,8 +288,8 @@ package struct ClientMachine: ~Copyable {
         if let call { events.append(.deliver(call, result)) }
     }
 
-    /// Ends the session for this client; every caller is told. Those whose acknowledgement is on its way into the log
-    /// still get their results when it is there. The log stays as it is.
+    /// Ends the session for this client; every caller is told. Those whose acknowledgement is on its way into the log,
+    /// or who are given up by an adoption that is, still get their results when it is there. The log stays as it is.
     package mutating func fail(_ code: FaultCode, _ text: String) {
         if case .failed = phase { return }
         phase = .failed(code, text)
@@ -347,6 +347,11 @@ package struct ClientMachine: ~Copyable {
                 confirmationDue = true
             }
         }
+        deliverAnswers()
+    }
+
+    /// Wakes those whose result the log now holds.
+    mutating func deliverAnswers() {
         let number = acknowledged
         while let answer = answers.first, answer.number <= number {
             answers.removeFirst(1)
