@@ -280,6 +280,7 @@ final class SessionDriver: LinkUser {
     private func begun(_ header: LogHeader, _ promise: EventLoopPromise<Void>) {
         guard !isClosed else { return promise.fail(RecallError(.closed, "the client was closed")) }
         start(RecoveredLog(header: header))
+        machine?.limit(messages: link.window.messages, bytes: link.window.bytes)
         promise.succeed(())
         pump()
     }

@@ -1,4 +1,5 @@
 import RecallCore
+import RecallCrypto
 import RecallTesting
 import Testing
 
@@ -219,5 +220,42 @@ import Testing
         let last = client.read()
         network.settle()
         #expect(last.reply == "effect!1001")
+    }
+
+    // MARK: Windows
+
+    /// One small server narrowed a client's window for good.
+    @Test func aWindowGrowsAgainWithTheNextServer() {
+        var limits = ClientLimits()
+        (limits.windowMessages, limits.windowBytes) = (8, 1000)
+        var machine = ClientMachine(RecoveredLog(header: Self.header), limits: limits, .swiftCrypto)
+        machine.limit(messages: 2, bytes: 10)
+        for _ in 0..<2 { machine.submit([1], call: nil) }
+        let isFull = !machine.hasRoom(for: 1)
+        machine.limit(messages: 100, bytes: 100)
+        let hasRoom = machine.hasRoom(for: 90)
+        for _ in 0..<6 { machine.submit([1], call: nil) }
+        let isAtItsOwnBound = !machine.hasRoom(for: 1)
+        #expect(isFull && hasRoom && isAtItsOwnBound)
+    }
+
+    private static let header = LogHeader(
+        session: Peer.session, vector: Digest(), kindName: CoreNetwork.kindName, kindVersion: 1)
+
+    /// With a window of more messages than a frame may carry, a run of all of them was malformed.
+    @Test func aRunHoldsNoMoreThanAFrameMay() {
+        var (limits, clientLimits) = (HandlerLimits(), ClientLimits())
+        (limits.windowMessages, clientLimits.windowMessages) = (4000, 4000)
+        judge(limits: limits, clientLimits: clientLimits) { network, client in
+            let connection = network.connect(client, to: network.servers[0])
+            client.send("a")
+            network.settle()
+            network.cut(connection)
+            for index in 0..<3000 { client.send("b\(index)") }
+            client.work()
+            network.connect(client, to: network.servers[0])
+            network.settle()
+            #expect(client.acknowledged == SequenceNumber(3001))
+        }
     }
 }

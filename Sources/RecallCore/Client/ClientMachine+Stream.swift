@@ -117,6 +117,7 @@ extension ClientMachine {
         while last < persisted, last.distance(from: front.number) < limits.windowMessages,
             let pending = tail.item(at: last.distance(from: front.number))
         {
+            if last.distance(from: first) + 1 >= WireLimits.windowMessages { break }
             let size = pending.content.count
             if sentBytes > 0, sentBytes + size > limits.windowBytes { break }
             if bytes > 0, bytes + pending.content.count > WireLimits.receiptInterval { break }

@@ -71,6 +71,8 @@ package struct ClientMachine: ~Copyable {
     let sealer: Sealer
     let cryptography: Cryptography
     var limits: ClientLimits
+    /// The window that the client was given; a server's may be smaller.
+    private let ownWindow: (messages: Int, bytes: Int)
 
     var phase = Phase.detached
     var output = ByteWriter()
@@ -137,6 +139,7 @@ package struct ClientMachine: ~Copyable {
         sealer = Sealer(vector: header.vector, cryptography)
         self.cryptography = cryptography
         self.limits = limits
+        ownWindow = (limits.windowMessages, limits.windowBytes)
         logged = recovered.receipt
         front = recovered.receipt?.position ?? .start
         (head, headSeal) = (front.number, front.seal)
@@ -187,10 +190,10 @@ package struct ClientMachine: ~Copyable {
     /// True if no log operation is running or due.
     package var isLogIdle: Bool { running == nil && operations.isEmpty && staged.isEmpty }
 
-    /// What the server announced, if that is less.
+    /// What the present server announced, if that is less than the client was given.
     package mutating func limit(messages: Int, bytes: Int) {
-        limits.windowMessages = min(limits.windowMessages, max(1, messages))
-        limits.windowBytes = min(limits.windowBytes, max(1, bytes))
+        limits.windowMessages = min(ownWindow.messages, max(1, messages))
+        limits.windowBytes = min(ownWindow.bytes, max(1, bytes))
     }
 
     /// Sends what may be sent now. Call it after `submit` and `request`, when the log had its turn.
