@@ -129,10 +129,11 @@ struct RecallProgress {
     /// Where the history began; a tombstone before it cannot be checked.
     var base = SequenceNumber.zero
 
-    /// Bytes of the history that are here and not applied.
+    /// Bytes of the history that are here and not applied, and of what is kept for each of its messages: more than a
+    /// small message is.
     var heldBytes: Int {
         var bytes = 0
-        for offset in 0..<chunks.count { bytes += chunks.item(at: offset)?.bytes.count ?? 0 }
+        for offset in 0..<chunks.count { bytes += chunks.item(at: offset)?.heldBytes ?? 0 }
         if case .checkpoint(let assembly) = stage { bytes += assembly.state.count }
         return bytes
     }
