@@ -180,7 +180,7 @@ extension HandlerMachine {
                 let clock = PlantedBug.isActive(.clockNotRecorded) ? nil : clock
             #endif
             record(slot, current, Determinants(clock: clock, ending: ending), reply, host)
-        case .refused: record(slot, current, Determinants(ending: .refused(reply)), [], host)
+        case .refused: record(slot, current, Self.refusal(reply), [], host)
         case .failed(let code, let text):
             record(slot, current, Determinants(ending: .failed(code: code.rawValue, text: text)), [], host)
         case .effect:
@@ -189,6 +189,15 @@ extension HandlerMachine {
         case .broken: broke(slot, current, host)
         case .pending: slot.awaiting = .application(current)
         }
+    }
+
+    /// A rejection is recorded; one longer than determinants may be is given up for a failure that says so. The state
+    /// is as before either way.
+    private static func refusal(_ rejection: [UInt8]) -> Determinants {
+        let refusal = Determinants(ending: .refused(rejection))
+        guard refusal.encoded.count > WireLimits.determinants else { return refusal }
+        let text = Array("the rejection has \(rejection.count) bytes".utf8)
+        return Determinants(ending: .failed(code: FaultCode.messageTooLarge.rawValue, text: text))
     }
 
     private mutating func record(
