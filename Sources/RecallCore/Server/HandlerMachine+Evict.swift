@@ -45,10 +45,16 @@ extension HandlerMachine {
         }
     }
 
-    /// True while a session is in the middle of something that a drain should let finish.
+    /// True while a session is in the middle of something that a drain should let finish: what its client waits for,
+    /// and an effect that is out though its client has left already, since it would run again elsewhere.
     package var hasWork: Bool {
         slots.contains { slot in
-            slot.map { $0.route != nil && $0.phase == .live && ($0.awaiting != .nothing || !$0.queue.isEmpty) } ?? false
+            guard let slot, slot.phase == .live else { return false }
+            switch slot.awaiting {
+            case .outcome, .application: return true
+            case .nothing, .confirmation, .adoption:
+                return slot.route != nil && (slot.awaiting != .nothing || !slot.queue.isEmpty)
+            }
         }
     }
 
