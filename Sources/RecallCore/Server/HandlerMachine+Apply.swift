@@ -155,7 +155,7 @@ extension HandlerMachine {
         _ slot: SessionSlot, _ current: SessionSlot.CurrentUpdate, _ content: RawSpan, _ host: some SessionHost
     ) {
         slot.ownsCurrent = true
-        guard !host.isPoisoned(slot.session, current.number, current.seal) else {
+        guard !host.isPoisoned(slot.session, current.number, current.seal, isReplay: false) else {
             return settle(
                 slot, current, .failed(.poisonedMessage, Array("the message killed the server several times".utf8)), [],
                 host)

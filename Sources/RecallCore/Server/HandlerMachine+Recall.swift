@@ -304,7 +304,7 @@ extension HandlerMachine {
             return true  // never asked again
         case .applied, .outcome: break
         }
-        guard !host.isPoisoned(slot.session, number, message.position.seal) else {
+        guard !host.isPoisoned(slot.session, number, message.position.seal, isReplay: true) else {
             throw HistoryFault(
                 .poisoned, number, number, "update \(number) was accepted before, but this server's code dies of it")
         }

@@ -189,7 +189,9 @@ package final class CoreHost: SessionHost {
 
     // MARK: Around
 
-    package func isPoisoned(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) -> Bool {
+    package func isPoisoned(
+        _ session: SessionID, _ number: SequenceNumber, _ seal: Digest, isReplay: Bool
+    ) -> Bool {
         suspects[seal, default: 0] >= poisonDeaths
     }
 
