@@ -166,9 +166,9 @@ final class SessionDriver: LinkUser {
     var failure: RecallError? { machine?.failure.map { RecallError($0.code, $0.text) } }
 
     /// Where the log stands.
-    var place: (header: LogHeader, head: SequenceNumber, checkpoints: [Position])? {
+    var place: (header: LogHeader, head: SequenceNumber, checkpoints: [Position], reachesStart: Bool)? {
         guard let header = machine?.header else { return nil }
-        return (header, head, machine?.checkpointPositions ?? [])
+        return (header, head, machine?.checkpointPositions ?? [], machine?.reachesStart ?? true)
     }
 
     // MARK: The link

@@ -159,4 +159,23 @@ import Testing
         } catch let error as RecallError { #expect(error.code == .logDamaged) }
         await log.close()
     }
+
+    // MARK: Walking back
+
+    /// A log that adopted a state threw where its messages end.
+    @Test func walkingBackEndsAtAnAdoption() async throws {
+        let log = MemoryLog()
+        _ = try await log.open()
+        try await log.begin(Fixture.header)
+        try await log.adopt(checkpoint(20), receipt: receipt(20))
+        let sealed = SealedLog(
+            log: log, header: Fixture.header, checkpoints: [positions[20]], reachesStart: false,
+            cryptography: .swiftCrypto)
+        #expect(try await sealed.message(SequenceNumber(20)) == nil)
+        try await log.append([Fixture.message(21), Fixture.message(22)])
+        let last = try #require(try await sealed.message(SequenceNumber(22)))
+        let first = try #require(try await last.previousMessage())
+        #expect(first.number == SequenceNumber(21) && first.seal == positions[21].seal)
+        #expect(try await first.previousMessage() == nil)
+    }
 }

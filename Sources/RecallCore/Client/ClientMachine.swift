@@ -112,7 +112,7 @@ package struct ClientMachine: ~Copyable {
     var newestCheckpoint: LogCheckpoint?
     var olderCheckpoint: LogCheckpoint?
     /// True if the log has the first message; with two checkpoints it does not matter.
-    var reachesStart: Bool
+    package internal(set) var reachesStart: Bool
     /// Bytes of acknowledged messages and determinants since the newest checkpoint.
     var historyBytes: Int
 
