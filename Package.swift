@@ -86,7 +86,7 @@ let package = Package(
         .testTarget(name: "RecallTests", dependencies: ["Recall", "RecallCore", "RecallCrypto", "RecallExamples"]),
         .testTarget(
             name: "RecallLogTests",
-            dependencies: ["CSQLite", "RecallClient", "RecallCore", "RecallSQLite", "RecallTesting"]),
+            dependencies: ["CSQLite", "RecallClient", "RecallCore", "RecallCrypto", "RecallSQLite", "RecallTesting"]),
         .testTarget(
             name: "RecallEndToEndTests",
             dependencies: [

@@ -192,11 +192,13 @@ public final class SessionClient<S: Session>: Sendable {
     public var acknowledged: SequenceNumber { get async { await on { $0.acknowledged } } }
 
     /// The last update in the log under its seal; from it the sequence before can be walked back, to the beginning or
-    /// to the older kept checkpoint. Nil in an empty log. For inspection: do not call it while `send` is under way.
+    /// to the older kept checkpoint, or to a state that the log adopted. Nil in a log without messages. For inspection:
+    /// do not call it while `send` is under way.
     public func lastMessage() async throws -> SealedMessage? {
         guard let place = await on({ $0.place }) else { return nil }
         let sealed = SealedLog(
-            log: log, header: place.header, checkpoints: place.checkpoints, cryptography: .swiftCrypto)
+            log: log, header: place.header, checkpoints: place.checkpoints, reachesStart: place.reachesStart,
+            cryptography: .swiftCrypto)
         return try await sealed.message(place.head)
     }
 

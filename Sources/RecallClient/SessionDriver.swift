@@ -181,9 +181,9 @@ final class SessionDriver: LinkUser {
     var failure: RecallError? { core?.machine.failure.map { RecallError($0.code, $0.text) } }
 
     /// Where the log stands.
-    var place: (header: LogHeader, head: SequenceNumber, checkpoints: [Position])? {
+    var place: (header: LogHeader, head: SequenceNumber, checkpoints: [Position], reachesStart: Bool)? {
         guard let header = core?.machine.header else { return nil }
-        return (header, head, core?.machine.checkpointPositions ?? [])
+        return (header, head, core?.machine.checkpointPositions ?? [], core?.machine.reachesStart ?? true)
     }
 
     // MARK: The link
@@ -295,6 +295,7 @@ final class SessionDriver: LinkUser {
     private func begun(_ header: LogHeader, _ promise: EventLoopPromise<Void>) {
         guard !isClosed else { return promise.fail(RecallError(.closed, "the client was closed")) }
         start(RecoveredLog(header: header))
+        core?.machine.limit(messages: link.window.messages, bytes: link.window.bytes)
         promise.succeed(())
         pump()
     }

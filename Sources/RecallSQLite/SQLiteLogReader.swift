@@ -68,7 +68,7 @@ public final class SQLiteLogReader {
                 try queries.receipt(atOrBefore: SequenceNumber(row: number))?.receipt
             }
             return LogContents(
-                header: survey.header, checkpoints: survey.checkpoints.prefix(2).map(\.summary), receipt: receipt,
+                header: survey.header, checkpoints: plan.checkpoints.map(\.summary), receipt: receipt,
                 last: SequenceNumber(row: plan.last), damage: "\(path): \(damage)")
         }
     }

@@ -20,6 +20,12 @@ struct Salvage {
                 "\(path): its header cannot be read (\(damage)), so nothing of it can be used; left untouched")
         }
         let plan = Plan(survey)
+        guard plan.isUsable else {
+            throw RecallError(
+                .logDamaged,
+                "\(path): no receipt is left that proves a checkpoint (\(damage)), and the beginning was forgotten; "
+                    + "left untouched")
+        }
         do throws(RecallError) {
             try build(from: source(mode), survey, plan)
             if let damage = try Survey(Database(building, .readOnly)).damage {
@@ -84,8 +90,7 @@ struct Salvage {
         try target.execute("PRAGMA synchronous=FULL; PRAGMA fullfsync=ON")
         try Schema.create(in: target)
         try target.execute("BEGIN IMMEDIATE")
-        // A checkpoint before the first message kept could not be replayed from.
-        let checkpoints = survey.checkpoints.prefix(2).filter { $0.summary.position.number.clampedRow >= plan.base }
+        let checkpoints = plan.checkpoints
         try copy(.header, source, target) { $0 == 0 }
         var bounds = Bounds()
         bounds.base = plan.base

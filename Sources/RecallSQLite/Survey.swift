@@ -228,6 +228,9 @@ struct Plan {
     var receipt: Int64?
     /// The first receipt that covers determinants that are not there.
     var firstUncovered: Int64?
+    /// Newest first, at most two: those that a history can begin with and that a receipt at or after them proves. No
+    /// server takes another.
+    var checkpoints: [CheckpointRow] = []
 
     init(_ survey: Survey) {
         let checkpoints = survey.checkpoints.map { $0.summary.position.number.clampedRow }
@@ -242,10 +245,38 @@ struct Plan {
             (base, last) = (start, run.upperBound)
             messages = start < last ? start + 1...last : nil
         }
+        findReceipt(survey)
+        // What follows the newest checkpoint needs nothing of what lies before it.
+        if let newest = checkpoints.first, newest > base, newest > receipt ?? -1 {
+            var shorter = self
+            shorter.base = newest
+            shorter.messages = newest < last ? newest + 1...last : nil
+            shorter.findReceipt(survey)
+            if shorter.receipt != nil {
+                shorter.firstUncovered = firstUncovered
+                self = shorter
+            }
+        }
+        self.checkpoints = survey.checkpoints.prefix(2).filter {
+            let number = $0.summary.position.number.clampedRow
+            return number >= base && number <= receipt ?? -1
+        }
+    }
+
+    /// False if what is left begins where nothing is known: its beginning was forgotten, and no checkpoint is left that
+    /// a receipt proves.
+    var isUsable: Bool {
+        base == 0 || checkpoints.contains { $0.summary.position.number.clampedRow == base }
+    }
+
+    /// A receipt needs every message and all determinants that it covers.
+    private mutating func findReceipt(_ survey: Survey) {
         determinants = Self.determinants(survey, upTo: base)
-        // A receipt needs every message and all determinants that it covers.
         firstUncovered = self.firstUncovered(survey)
-        receipt = survey.receipts.last { $0.number <= last && $0.number < firstUncovered ?? .max }?.number
+        receipt =
+            survey.receipts.last {
+                $0.number >= base && $0.number <= last && $0.number < firstUncovered ?? .max
+            }?.number
     }
 
     /// How many updates up to the base had determinants. Known twice, so that damage in one place does not hide

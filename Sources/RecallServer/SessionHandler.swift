@@ -55,10 +55,15 @@ public final class SessionHandler: Sendable {
     let configuration: HandlerConfiguration
     let cryptography = Cryptography.swiftCrypto
     private let issuer: UInt64
-    private let counter = Atomic<UInt64>(0)
-    private let ring: Mutex<KeyRing>
+    private let naming: Mutex<Naming>
     /// Set while the handler is at work.
     let run = Mutex<HandlerRun?>(nil)
+
+    private struct Naming {
+        var ring: KeyRing
+        /// How many sessions were named under each key; never forgotten, so that no name is given twice.
+        var counts: [KeyID: UInt64] = [:]
+    }
 
     /// - Parameters:
     ///   - keys: the roots of all sessions' keys. Losing them loses every session; leaking them lets others forge.
@@ -77,7 +82,7 @@ public final class SessionHandler: Sendable {
     ) throws(RecallError) {
         self.hosts = hosts
         self.configuration = configuration
-        ring = Mutex(keys)
+        naming = Mutex(Naming(ring: keys))
         issuer = configuration.surroundings.random()
         var terms: [KindTerms] = []
         for host in hosts {
@@ -92,19 +97,26 @@ public final class SessionHandler: Sendable {
         self.terms = terms
     }
 
-    /// Names a new session under the newest key. Nothing is stored for it.
-    public func nextKey() -> SessionID { name(under: ring.withLock { $0.newest }) }
+    /// Names a new session under the key that issues. Nothing is stored for it but that there is one more.
+    public func nextKey() -> SessionID { name(under: keys.newest) }
 
     func name(under key: KeyID?) -> SessionID {
-        let number = counter.wrappingAdd(1, ordering: .relaxed).oldValue
-        return SessionID(key: key ?? KeyID(0), issuer: issuer, counter: number)
+        let key = key ?? KeyID(0)
+        let number = naming.withLock { naming in
+            defer { naming.counts[key, default: 0] &+= 1 }
+            return naming.counts[key, default: 0]
+        }
+        return SessionID(key: key, issuer: issuer, counter: number)
     }
 
-    /// All names that this handler gave under its newest key, recomputed and not stored.
+    /// All names that this handler gave under the key that issues now, recomputed and not stored.
     public var previousKeys: some Sequence<SessionID> & Sendable {
-        let key = ring.withLock { $0.newest } ?? KeyID(0)
+        let (key, count) = naming.withLock { naming in
+            let key = naming.ring.newest ?? KeyID(0)
+            return (key, naming.counts[key, default: 0])
+        }
         let issuer = issuer
-        return (0..<counter.load(ordering: .relaxed)).lazy.map { SessionID(key: key, issuer: issuer, counter: $0) }
+        return (0..<count).lazy.map { SessionID(key: key, issuer: issuer, counter: $0) }
     }
 
     /// A new session's name and initialization vector, as a client gets them over the wire.
@@ -141,12 +153,13 @@ public final class SessionHandler: Sendable {
     }
 
     /// The key ring. Setting it issues from its newest key and deletes the sessions of keys that are gone from it;
-    /// their clients are refused with `unknownKey` from then on.
+    /// their clients are refused with `unknownKey` from then on. See ``KeyRing`` for how several servers change keys.
     public var keys: KeyRing {
-        get { ring.withLock { $0 } }
+        get { naming.withLock { $0.ring } }
         set {
-            ring.withLock { $0 = newValue }
-            run.withLock { $0 }?.execute { $0.use(newValue) }
+            naming.withLock { $0.ring = newValue }
+            // It takes the ring that is set when its turn comes: of two that are set at once the same one stays.
+            run.withLock { $0 }?.execute { $0.useKeys() }
         }
     }
 

@@ -94,6 +94,16 @@ final class TemporaryFolder {
         #expect(throws: ValidationError.self) { try KeyArguments([]).ring() }
     }
 
+    /// The first step of a rotation: the new key is held, and the old one issues.
+    @Test func aRingIssuesFromTheNumberThatIsNamed() throws {
+        let old = try folder.write("old", [UInt8](repeating: 1, count: 32))
+        let new = try folder.write("new", [UInt8](repeating: 2, count: 32))
+        let ring = try KeyArguments(["2=\(new)", old], issuing: 1).ring()
+        #expect(ring.newest == KeyID(1))
+        #expect(ring.secret(KeyID(2)) == Digest([UInt8](repeating: 2, count: 32)))
+        #expect(throws: ValidationError.self) { try KeyArguments(["2=\(new)", old], issuing: 3) }
+    }
+
     @Test(arguments: ["0=F", "65536=F", "-1=F", "+2=F", "02=F", "x=F", "=F", "a=b"])
     func aNumberThatIsNoneIsRefused(_ argument: String) {
         let error = #expect(throws: ValidationError.self) { try KeyArguments([argument]) }

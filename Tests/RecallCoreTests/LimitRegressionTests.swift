@@ -1,4 +1,5 @@
 import RecallCore
+import RecallCrypto
 import RecallTesting
 import Testing
 
@@ -21,12 +22,13 @@ import Testing
     /// A second attach with a larger checkpoint kept the place of the first, and its share of the memory.
     @Test func admissionCountsWhatTheLastAttachNeeds() {
         var limits = RecallAdmission.Limits()
-        limits.bytes = 10
+        limits.bytes = 20
         var admission = RecallAdmission(limits)
-        #expect(admission.request(SlotID(0), from: ConnectionID(1), bytes: 5) == .admitted)
-        #expect(admission.request(SlotID(1), from: ConnectionID(1), bytes: 5) == .admitted)
+        #expect(admission.request(SlotID(0), from: ConnectionID(1), bytes: 10) == .admitted)
+        #expect(admission.request(SlotID(1), from: ConnectionID(1), bytes: 6) == .admitted)
         #expect(admission.request(SlotID(1), from: ConnectionID(1), bytes: 3) == .admitted)
-        #expect(admission.request(SlotID(1), from: ConnectionID(1), bytes: 6) == .waiting)
+        #expect(admission.request(SlotID(2), from: ConnectionID(1), bytes: 4) == .admitted)
+        #expect(admission.request(SlotID(1), from: ConnectionID(1), bytes: 8) == .waiting)
         admission.finish(SlotID(0))
         #expect(admission.next() == SlotID(1))
         #expect(admission.next() == nil)
@@ -219,5 +221,140 @@ import Testing
         let last = client.read()
         network.settle()
         #expect(last.reply == "effect!1001")
+    }
+
+    // MARK: Windows
+
+    /// One small server narrowed a client's window for good.
+    @Test func aWindowGrowsAgainWithTheNextServer() {
+        var limits = ClientLimits()
+        (limits.windowMessages, limits.windowBytes) = (8, 1000)
+        var machine = ClientMachine(RecoveredLog(header: Self.header), limits: limits, .swiftCrypto)
+        machine.limit(messages: 2, bytes: 10)
+        for _ in 0..<2 { machine.submit([1], call: nil) }
+        let isFull = !machine.hasRoom(for: 1)
+        machine.limit(messages: 100, bytes: 100)
+        let hasRoom = machine.hasRoom(for: 90)
+        for _ in 0..<6 { machine.submit([1], call: nil) }
+        let isAtItsOwnBound = !machine.hasRoom(for: 1)
+        #expect(isFull && hasRoom && isAtItsOwnBound)
+    }
+
+    private static let header = LogHeader(
+        session: Peer.session, vector: Digest(), kindName: CoreNetwork.kindName, kindVersion: 1)
+
+    /// With a window of more messages than a frame may carry, a run of all of them was malformed.
+    @Test func aRunHoldsNoMoreThanAFrameMay() {
+        var (limits, clientLimits) = (HandlerLimits(), ClientLimits())
+        (limits.windowMessages, clientLimits.windowMessages) = (4000, 4000)
+        judge(limits: limits, clientLimits: clientLimits) { network, client in
+            let connection = network.connect(client, to: network.servers[0])
+            client.send("a")
+            network.settle()
+            network.cut(connection)
+            for index in 0..<3000 { client.send("b\(index)") }
+            client.work()
+            network.connect(client, to: network.servers[0])
+            network.settle()
+            #expect(client.acknowledged == SequenceNumber(3001))
+        }
+    }
+
+    // MARK: Recalls
+
+    /// A recall of more than the limit, or one that only says so, stopped all others until it had ended.
+    @Test func aLargeRecallLetsOthersPass() {
+        var limits = RecallAdmission.Limits()
+        limits.bytes = 100
+        var admission = RecallAdmission(limits)
+        #expect(admission.request(SlotID(0), from: ConnectionID(1), bytes: 1000) == .admitted)
+        #expect(admission.request(SlotID(1), from: ConnectionID(1), bytes: 40) == .admitted)
+        // A second large one waits for the first, and nobody for it.
+        #expect(admission.request(SlotID(2), from: ConnectionID(2), bytes: 1000) == .waiting)
+        #expect(admission.next() == nil)
+        #expect(admission.request(SlotID(3), from: ConnectionID(2), bytes: 5) == .waiting)
+        #expect(admission.next() == SlotID(3))
+        #expect(admission.next() == nil)
+        admission.hold(SlotID(0), bytes: 2000)
+        admission.finish(SlotID(1))
+        #expect(admission.request(SlotID(4), from: ConnectionID(3), bytes: 40) == .waiting)
+        #expect(admission.next() == SlotID(4))
+        admission.finish(SlotID(0))
+        #expect(admission.next() == SlotID(2))
+        #expect(admission.next() == nil)
+    }
+
+    /// Nor do the others keep it waiting for ever: it is left half of the memory.
+    @Test func aLargeRecallHasItsTurn() {
+        var limits = RecallAdmission.Limits()
+        limits.bytes = 100
+        var admission = RecallAdmission(limits)
+        for index in 0..<5 {
+            #expect(admission.request(SlotID(index), from: ConnectionID(1), bytes: 20) == .admitted)
+        }
+        #expect(admission.request(SlotID(9), from: ConnectionID(2), bytes: 1000) == .waiting)
+        for index in 0..<3 {
+            #expect(admission.next() == nil)
+            admission.finish(SlotID(index))
+            #expect(admission.request(SlotID(10 + index), from: ConnectionID(1), bytes: 20) == .waiting)
+        }
+        #expect(admission.next() == SlotID(9))
+        #expect(admission.next() == nil)
+        admission.finish(SlotID(9))
+        #expect((0..<3).map { _ in admission.next() } == [SlotID(10), SlotID(11), SlotID(12)])
+    }
+
+    /// A whole chunk was one turn: 2 MiB of small messages kept all other sessions waiting.
+    @Test func aChunkTakesSeveralTurns() {
+        var limits = HandlerLimits()
+        limits.turn = 2
+        let network = CoreNetwork(servers: 1, limits: limits)
+        let peer = Peer(network)
+        let story = Story(("a", nil), ("b", nil), ("c", nil), ("d", nil), ("e", nil))
+        peer.attach(story, acknowledged: story.count)
+        #expect(peer.hear() == ["recall newest"])
+        peer.historyStart(.start)
+        peer.history(story, after: 0)
+        peer.server.pump()
+        #expect(peer.server.host.applied == 2 && peer.server.hasMore)
+        peer.server.pump()
+        #expect(peer.server.host.applied == 4 && peer.server.hasMore)
+        #expect(peer.hear() == ["attached"])
+        #expect(peer.server.host.applied == 5)
+    }
+
+    /// What is kept for each message of a chunk is more than a small message, and was not counted.
+    @Test func aChunkCountsWithItsRecords() {
+        let peer = Peer(CoreNetwork(servers: 1))
+        let story = Story(("a", nil), ("b", nil), ("c", nil), ("d", nil), ("e", nil))
+        peer.attach(story, acknowledged: story.count)
+        peer.hear()
+        peer.historyStart(.start)
+        let before = peer.server.memoryInUse
+        peer.history(story, after: 0)
+        #expect(peer.server.memoryInUse - before > story.count * 100)
+        #expect(peer.server.memoryInUse == peer.server.recountedMemory)
+        peer.hear()
+        #expect(peer.server.memoryInUse == peer.server.recountedMemory)
+    }
+
+    /// Recalls that had been asked for a moment ago made room for each other, without end.
+    @Test func aRecallThatWasJustAskedForIsNotEvictedForAnother() {
+        var limits = HandlerLimits()
+        limits.sessions = 1
+        let network = CoreNetwork(servers: 1, limits: limits)
+        let first = Peer(network)
+        let second = Peer(network, session: SessionID(high: 1 << 48, low: 2))
+        let story = Story(("a", nil))
+        first.attach(story, acknowledged: 1)
+        #expect(first.hear() == ["recall newest"])
+        second.attach(story, acknowledged: 1)
+        #expect(second.hear() == ["refused overloaded"])
+        #expect(first.hear() == [])
+        // One that sends nothing keeps its place no longer than that.
+        network.advance(nanoseconds: 3_000_000_000)
+        second.attach(story, acknowledged: 1)
+        #expect(second.hear() == ["recall newest"])
+        #expect(first.hear() == ["gone"])
     }
 }

@@ -129,7 +129,8 @@ final class Peer {
 
     /// Attaches with a log that has these lines, the first so many of them acknowledged.
     func attach(
-        _ log: Story, acknowledged: Int, spoilLeaf: Bool = false, spoilReceipt: Bool = false, deliver: Bool = true
+        _ log: Story, acknowledged: Int, spoilLeaf: Bool = false, spoilReceipt: Bool = false,
+        checkpoint: (number: SequenceNumber, byteCount: UInt64)? = nil, deliver: Bool = true
     ) {
         stream = StreamID(stream.rawValue + 1)
         var receipt = log.prefix(acknowledged).receipt(keys)
@@ -137,7 +138,7 @@ final class Peer {
         let last = log.positions(keys).last ?? .start
         let claim = AttachClaim(
             session: session, kindVersion: 1, kindName: CoreNetwork.kindName, receipt: receipt,
-            last: last.number, lastSeal: last.seal, checkpoint: nil, historyFollows: false)
+            last: last.number, lastSeal: last.seal, checkpoint: checkpoint, historyFollows: false)
         let leaf = claim.sealed(nonce: nonce, by: Sealer(vector: keys.vector, Forge.cryptography))
         prepare(Attach(stream: stream, leaf: spoilLeaf ? Digest() : leaf, claim: claim))
         if deliver { self.deliver() }

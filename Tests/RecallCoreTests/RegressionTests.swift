@@ -328,4 +328,46 @@ import Testing
         }
         #expect(told.count == 2)
     }
+
+    // MARK: Updates and histories
+
+    /// A rejection longer than determinants may be broke its copy, again and again, until its update was given up.
+    @Test func aRejectionThatIsTooLongFailsItsUpdateAlone() {
+        judge { network, client in
+            network.connect(client, to: network.servers[0])
+            client.send("a")
+            network.settle()
+            network.servers[0].host.rejectionBytes = WireLimits.determinants
+            let refused = client.send("b-")
+            network.settle()
+            #expect(refused.failure == .messageTooLarge)
+            let last = client.send("c+")
+            network.settle()
+            #expect(last.reply == "a c")
+            #expect(network.servers[0].host.applied == 3)
+        }
+    }
+
+    /// Chunks without messages were taken as progress for ever.
+    @Test func anEmptyChunkThatIsNotTheLastIsRefused() {
+        let peer = Peer(CoreNetwork(servers: 1))
+        let story = Story(("a", nil), ("b", nil))
+        peer.attach(story, acknowledged: 2)
+        peer.hear()
+        peer.historyStart(.start)
+        let first = story.prefix(1)
+        peer.say(
+            HistoryChunk(
+                stream: peer.stream, recall: peer.recall, isLast: false, first: SequenceNumber(1),
+                receipt: first.receipt(peer.keys))
+        ) {
+            $0.block(Array("a".utf8).span.bytes)
+            $0.block([UInt8]().span.bytes)
+        }
+        peer.say(
+            HistoryChunk(
+                stream: peer.stream, recall: peer.recall, isLast: false, first: SequenceNumber(2),
+                receipt: first.receipt(peer.keys)))
+        #expect(peer.hear().last == "refused malformedFrame")
+    }
 }

@@ -98,4 +98,47 @@ import Testing
         network.settle()
         #expect(new.failure?.code == .brokenChain)
     }
+
+    /// Two servers change keys one after the other. If the first issued under the new one at once, the second would
+    /// refuse its sessions; so each holds it first.
+    @Test func keysRotateOverTwoServers() {
+        let network = CoreNetwork(servers: 2)
+        let secret = Digest([UInt8](repeating: 9, count: 32)) ?? Digest()
+        var clients: [CoreClient] = []
+        /// Begins a session on the first server and goes on with all of them on the second.
+        func goOn() {
+            let client = network.client("c\(clients.count)")
+            clients.append(client)
+            for server in network.servers {
+                for client in clients {
+                    network.connect(client, to: server)
+                    client.send("a@")
+                    network.settle()
+                }
+            }
+        }
+        goOn()
+        for step in 0..<2 {
+            for server in network.servers {
+                var ring = server.ring
+                if step == 0 { ring.hold(KeyID(2), secret: secret) } else { ring.rotate(to: KeyID(2), secret: secret) }
+                #expect(ring.newest == KeyID(step == 0 ? 1 : 2))
+                server.use(ring)
+                goOn()
+            }
+        }
+        #expect(clients.allSatisfy { $0.failure == nil && $0.log.acknowledged == $0.log.last })
+        #expect(clients.map(\.session?.keyID) == [1, 1, 1, 2, 2].map { KeyID($0) })
+    }
+
+    @Test func aHeldKeyIssuesOnlyWhenItIsAlone() {
+        let secrets = (1...3).map { Digest([UInt8](repeating: $0, count: 32)) ?? Digest() }
+        var ring = KeyRing(id: KeyID(1), secret: secrets[0])
+        ring.hold(KeyID(2), secret: secrets[1])
+        #expect(ring.newest == KeyID(1) && ring.secret(KeyID(2)) == secrets[1])
+        ring.hold(KeyID(2), secret: secrets[2])
+        #expect(ring.newest == KeyID(1) && ring.secret(KeyID(2)) == secrets[2])
+        ring.retire(KeyID(1))
+        #expect(ring.newest == KeyID(2))
+    }
 }

@@ -16,12 +16,12 @@ func environment(_ name: String) -> String? { getenv(name).map { String(cString:
 /// Runs a story on a network and lets the checker judge its end.
 func judge(
     servers: Int = 1, terms: KindTerms = CoreNetwork.terms(), limits: HandlerLimits = .init(),
-    clientLimits: ClientLimits = .init(), _ story: (CoreNetwork, CoreClient) -> Void
-) {
+    clientLimits: ClientLimits = .init(), _ story: (CoreNetwork, CoreClient) throws -> Void
+) rethrows {
     let network = CoreNetwork(servers: servers, terms: terms, limits: limits)
     let client = network.client(limits: clientLimits)
     let checker = CoreChecker(network)
-    story(network, client)
+    try story(network, client)
     #expect(network.settle())
     checker.lookAtServers()
     checker.finish(client, final: nil)

@@ -107,7 +107,7 @@ import Testing
 
     @Test func theWireFromTheServer() {
         #expect(breaches { $0.hear(.attached(stream: 1, replayed: 0)) } == ["5"])
-        #expect(breaches { $0.hear(.recall(stream: 1)) } == ["5"])
+        #expect(breaches { $0.hear(.recall(stream: 1, after: nil)) } == ["5"])
         #expect(breaches { $0.hear(.offer(stream: 1, isAdoption: true)) } == ["5"])
         #expect(breaches { $0.hear(.acknowledgement(stream: 1, first: 1, last: 1, inputs: [1])) } == ["9"])
         #expect(

@@ -122,7 +122,6 @@ def refused_client():
         (fresh[:-1], "history-follows flag missing"),
         (fresh + b"\x00", "a byte left over"),
         (attach(FULL, last=40), "the last before the acknowledged"),
-        (attach(FULL, checkpoint={"n": 42, "bytes": 1}), "a checkpoint after the acknowledged"),
         (attach(FULL, receipt=bytes(8) + RECEIPT[8:], checkpoint=None), "a receipt at 0"),
         (attach(FULL)[:100], "cut off in the receipt"),
         (update, "no contents"),

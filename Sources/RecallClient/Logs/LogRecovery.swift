@@ -30,12 +30,31 @@ extension MessageLog {
             damage = "\(fault.text); the log continues after update \(end)"
             try await setAside(after: end, reason: fault.text)
         }
-        // No server would take it: what a log claims, it claims with a receipt.
-        if recovered.receipt == nil, let checkpoint = recovered.checkpoints.first {
-            throw RecallError(
-                .logDamaged, "the log has lost the receipt of its checkpoint at update \(checkpoint.position.number)")
+        if let fault = try await goBack(&recovered, cryptography) {
+            damage = damage.map { "\($0); \(fault)" } ?? fault
         }
         return (recovered, damage)
+    }
+
+    /// Goes back to the newest receipt if the newest checkpoint lies past it: no server takes a checkpoint that no
+    /// receipt proves. Says so in one sentence; nil if there was no need to.
+    private func goBack(_ recovered: inout RecoveredLog, _ cryptography: Cryptography) async throws -> String? {
+        guard let newest = recovered.checkpoints.first?.position.number, recovered.receipt == nil else { return nil }
+        let fault = "no receipt proves the checkpoint at update \(newest)"
+        recovered.checkpoints.removeFirst()
+        let base = recovered.checkpoints.first?.position.number ?? .zero
+        guard let end = try await receipt(atOrBefore: newest)?.position.number, end >= base,
+            base > .zero || recovered.reachesStart
+        else { throw RecallError(.logDamaged, "\(fault), and there is nothing before it to go back to") }
+        try await setAside(after: end, reason: fault)
+        (recovered.tail, recovered.historyBytes) = ([], 0)
+        do { try await verify(&recovered, last: end, cryptography) } catch let error as LogFault {
+            throw RecallError(.logDamaged, "\(fault), and \(error.text)")
+        }
+        guard recovered.receipt != nil else {
+            throw RecallError(.logDamaged, "\(fault), and none proves the one before it")
+        }
+        return "\(fault); the log continues after update \(end)"
     }
 
     /// False if the first messages were forgotten, which a log says by refusing to read them.

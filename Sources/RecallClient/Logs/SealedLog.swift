@@ -8,6 +8,8 @@ struct SealedLog: Sendable {
     let log: any MessageLog
     let header: LogHeader
     let checkpoints: [Position]
+    /// False if the log's first messages were forgotten, or it adopted a state and never had them.
+    let reachesStart: Bool
     let cryptography: Cryptography
 
     /// The message with that number; nil before the log's first.
@@ -37,7 +39,7 @@ struct SealedLog: Sendable {
         let known = (checkpoints + (receipt.map { [$0] } ?? [])).filter { $0.number <= limit }
         if let newest = known.max(by: { $0.number < $1.number }) { return newest }
         // With two checkpoints everything before the older one was forgotten.
-        return checkpoints.count < 2 ? .start : nil
+        return checkpoints.count < 2 && reachesStart ? .start : nil
     }
 
     private func link(_ slice: LogSlice, _ seals: [Digest], _ number: SequenceNumber) -> SealedMessage? {

@@ -9,8 +9,11 @@ struct KeyArguments: Equatable {
         var path: String
     }
     var items: [Item] = []
+    /// The number of the key that issues; nil: the highest.
+    var issuing: UInt16?
 
-    init(_ arguments: [String]) throws {
+    init(_ arguments: [String], issuing: UInt16? = nil) throws {
+        self.issuing = issuing
         for argument in arguments {
             let item = try Self.item(argument)
             guard !item.path.isEmpty else {
@@ -21,6 +24,8 @@ struct KeyArguments: Equatable {
             }
             items.append(item)
         }
+        guard let issuing, !items.contains(where: { $0.number == issuing }) else { return }
+        throw ValidationError("--issuing-key \(issuing): no --key-file has that number")
     }
 
     private static func item(_ argument: String) throws(ValidationError) -> Item {
@@ -38,11 +43,16 @@ struct KeyArguments: Equatable {
     /// True if `ring` is going to make a file.
     var areNew: Bool { items.count == 1 && items.allSatisfy { access($0.path, F_OK) != 0 && errno == ENOENT } }
 
-    /// Reads all files; the highest number issues. Makes a file that is missing only if it is the only one: a key that
-    /// was to verify old sessions must not be replaced by a new one because its path is misspelt.
+    /// By ascending number, the one that issues last.
+    private var inOrder: [Item] {
+        items.sorted { ($0.number == issuing ? 1 : 0, $0.number) < ($1.number == issuing ? 1 : 0, $1.number) }
+    }
+
+    /// Reads all files; the highest number issues, if no other is named. Makes a file that is missing only if it is the
+    /// only one: a key that was to verify old sessions must not be replaced by a new one because its path is misspelt.
     func ring() throws -> KeyRing {
         var ring: KeyRing?
-        for item in items.sorted(by: { $0.number < $1.number }) {
+        for item in inOrder {
             let (secret, isNew) = try KeyFile.load(item.path, creating: items.count == 1)
             if isNew { Output.note("made a new key in \(item.path); keep it: sessions under a lost key are lost") }
             if ring == nil {

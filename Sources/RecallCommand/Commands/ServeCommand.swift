@@ -30,10 +30,17 @@ struct Serve: AsyncParsableCommand {
             "The file with the root secret; made on first use, with 32 random bytes.",
             discussion: """
                 For a rotation repeat it as NUMBER=FILE (1 to 65535; a file alone is number 1): the highest number \
-                issues new sessions, the others still verify old ones. Only a file alone is made.
+                issues new sessions, the others still verify old ones. Only a file alone is made. Where several \
+                servers share their sessions, give the new key to each of them first, with --issuing-key naming the \
+                old one, and leave --issuing-key out only when all have it.
                 """, valueName: "file"),
         completion: .file())
     var keyFile: [String] = ["recall.key"]
+
+    @Option(
+        help: ArgumentHelp(
+            "The number of the key that issues new sessions, if it is not the highest.", valueName: "number"))
+    var issuingKey: UInt16?
 
     @Option(help: ArgumentHelp("The certificate chain, in PEM.", valueName: "file"), completion: .file())
     var tlsCertificate: String?
@@ -58,7 +65,7 @@ struct Serve: AsyncParsableCommand {
 
     func validate() throws {
         guard (0...65_535).contains(port) else { throw ValidationError("--port must be 0 to 65535") }
-        _ = try KeyArguments(keyFile)
+        _ = try KeyArguments(keyFile, issuing: issuingKey)
         guard (tlsCertificate == nil) == (tlsKey == nil) else {
             throw ValidationError("--tls-certificate and --tls-key go together")
         }
@@ -72,7 +79,7 @@ struct Serve: AsyncParsableCommand {
             handler.logLevel = level
             return handler
         }
-        let (keys, tls) = (try KeyArguments(keyFile), try tlsConfiguration())
+        let (keys, tls) = (try KeyArguments(keyFile, issuing: issuingKey), try tlsConfiguration())
         if keys.areNew { try await rehearse() }
         let server = try server(try keys.ring(), tls)
         let announcer = Announcer(server: server, host: host)

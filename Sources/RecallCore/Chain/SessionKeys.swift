@@ -1,11 +1,24 @@
-/// The secrets of a server, newest last. The newest issues sessions; older ones still verify until they are retired.
+/// The secrets of a server. One issues sessions; the others verify those that were issued under them until they are
+/// retired.
+///
+/// Servers that continue each other's sessions change keys in two steps: first every one of them holds the new key,
+/// then each may issue under it. A server that issued before would send its clients to others that refuse them.
 public struct KeyRing: Sendable {
+    /// The one that issues is the last.
     package private(set) var secrets: [(id: KeyID, secret: Digest)]
 
     /// A ring with one key. `secret` must be 32 bytes from a good random source.
     public init(id: KeyID = KeyID(1), secret: Digest) { secrets = [(id, secret)] }
 
-    /// Adds a key that issues from now on; one with the same id is replaced.
+    /// Adds a key that verifies and does not issue, unless it is the only one; one with the same id is replaced. The
+    /// first step of a rotation, to be done on all servers.
+    public mutating func hold(_ id: KeyID, secret: Digest) {
+        retire(id)
+        secrets.insert((id, secret), at: 0)
+    }
+
+    /// Adds a key that issues from now on; one with the same id is replaced. The second step of a rotation, once all
+    /// servers hold the key.
     public mutating func rotate(to id: KeyID, secret: Digest) {
         retire(id)
         secrets.append((id, secret))

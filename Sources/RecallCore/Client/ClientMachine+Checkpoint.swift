@@ -44,7 +44,7 @@ extension ClientMachine {
         if let receipt = complete.adoption { return adopt(checkpoint, receipt) }
         // The acknowledgements that it stands on go into the log before it.
         stageAppend()
-        isKeeping = true
+        keeping = checkpoint.position.number
         #if RECALL_PLANTED_BUGS
             if PlantedBug.isActive(.truncateTooFar) {
                 return operations.append(.keep(checkpoint, truncating: checkpoint.position.number))
@@ -53,8 +53,13 @@ extension ClientMachine {
         operations.append(.keep(checkpoint, truncating: newestCheckpoint?.number ?? .zero))
     }
 
+    /// True if the newest checkpoint stands there, or one that is on its way.
+    func isAtCheckpoint(_ number: SequenceNumber) -> Bool {
+        number == newestCheckpoint?.number || number == keeping || number == offer?.header.position.number
+    }
+
     mutating func kept(_ checkpoint: Checkpoint) {
-        isKeeping = false
+        keeping = nil
         olderCheckpoint = newestCheckpoint
         let position = checkpoint.position
         newestCheckpoint = LogCheckpoint(number: position.number, position: position, byteCount: checkpoint.byteCount)
@@ -64,15 +69,17 @@ extension ClientMachine {
     }
 
     /// The log has lost what it had confirmed. Whether its unacknowledged messages are in the state that it adopts is
-    /// not known, so none of them is sent again.
+    /// not known, so none of them is sent again. Nobody is told before the log has adopted: until then a crash leaves
+    /// them in it, to be sent.
     private mutating func adopt(_ checkpoint: Checkpoint, _ receipt: Receipt) {
         isAdopting = true
         staged.removeAll { if case .message = $0 { true } else { false } }
         stageAppend()
         while let pending = tail.popFirst() {
-            deliver(
-                pending.call,
-                .failed(.outcomeUnknown, "the log had lost what it had confirmed; the server's state was adopted"))
+            guard let call = pending.call else { continue }
+            let text = "the log had lost what it had confirmed; the server's state was adopted"
+            answers.append(
+                Answer(call: call, number: receipt.position.number, result: .failed(.outcomeUnknown, text)))
         }
         tailBytes = 0
         operations.append(.adopt(checkpoint, receipt: receipt))
@@ -87,6 +94,7 @@ extension ClientMachine {
         newestCheckpoint = LogCheckpoint(number: position.number, position: position, byteCount: checkpoint.byteCount)
         (olderCheckpoint, reachesStart) = (nil, false)
         (historyBytes, bytesSinceAnchor) = (0, 0)
+        deliverAnswers()
         withdrawRequests()
         for index in requests.indices { requests[index].after = position.number }
         events.append(.adopted(at: position.number))

@@ -115,6 +115,7 @@ extension ClientMachine {
         while last < persisted, last.distance(from: front.number) < limits.windowMessages,
             let pending = tail.item(at: last.distance(from: front.number))
         {
+            if last.distance(from: first) + 1 >= WireLimits.windowMessages { break }
             let size = pending.content.count
             if sentBytes > 0, sentBytes + size > limits.windowBytes { break }
             if bytes > 0, bytes + pending.content.count > WireLimits.receiptInterval { break }
@@ -273,8 +274,14 @@ extension ClientMachine {
         (fruitless, supersessions) = (0, 0)
     }
 
-    /// The receipt before the new one may go, if one stays at least every `receiptInterval` without it.
+    /// The receipt before the new one may go, if one stays at least every `receiptInterval` without it. The one at the
+    /// newest checkpoint stays: should all later ones be damaged, nothing else proves what it stands on. The next one
+    /// stays too: it does so once the checkpoint is the older of two, and truncation has taken the other.
     private mutating func supersede(by bytes: Int) -> SequenceNumber? {
+        guard !isAtCheckpoint(front.number) else {
+            bytesSinceAnchor = 0
+            return nil
+        }
         defer { bytesSinceAnchor += bytes }
         guard bytesSinceAnchor > 0 else { return nil }
         if bytesSinceAnchor + bytes <= limits.receiptInterval { return front.number }

@@ -74,6 +74,8 @@ package struct ClientMachine: ~Copyable {
     let sealer: Sealer
     let cryptography: Cryptography
     var limits: ClientLimits
+    /// The window that the client was given; a server's may be smaller.
+    private let ownWindow: (messages: Int, bytes: Int)
 
     var phase = Phase.detached
     var output = ByteWriter()
@@ -113,15 +115,16 @@ package struct ClientMachine: ~Copyable {
     var newestCheckpoint: LogCheckpoint?
     var olderCheckpoint: LogCheckpoint?
     /// True if the log has the first message; with two checkpoints it does not matter.
-    var reachesStart: Bool
+    package internal(set) var reachesStart: Bool
     /// Bytes of acknowledged messages and determinants since the newest checkpoint.
     var historyBytes: Int
 
     var history: HistorySender?
     var offer: OfferAssembly?
     var isAdopting = false
-    /// True while a checkpoint is on its way into the log.
-    var isKeeping = false
+    /// Where the checkpoint stands that is on its way into the log.
+    var keeping: SequenceNumber?
+    var isKeeping: Bool { keeping != nil }
     var fruitless = 0
     /// Times that another connection took the session over since something was acknowledged.
     var supersessions = 0
@@ -139,6 +142,7 @@ package struct ClientMachine: ~Copyable {
         sealer = Sealer(vector: header.vector, cryptography)
         self.cryptography = cryptography
         self.limits = limits
+        ownWindow = (limits.windowMessages, limits.windowBytes)
         logged = recovered.receipt
         front = recovered.receipt?.position ?? .start
         (head, headSeal) = (front.number, front.seal)
@@ -189,10 +193,10 @@ package struct ClientMachine: ~Copyable {
     /// True if no log operation is running or due.
     package var isLogIdle: Bool { running == nil && operations.isEmpty && staged.isEmpty }
 
-    /// What the server announced, if that is less.
+    /// What the present server announced, if that is less than the client was given.
     package mutating func limit(messages: Int, bytes: Int) {
-        limits.windowMessages = min(limits.windowMessages, max(1, messages))
-        limits.windowBytes = min(limits.windowBytes, max(1, bytes))
+        limits.windowMessages = min(ownWindow.messages, max(1, messages))
+        limits.windowBytes = min(ownWindow.bytes, max(1, bytes))
     }
 
     /// Sends what may be sent now. Call it after `submit` and `request`, when the log had its turn.
@@ -300,8 +304,8 @@ package struct ClientMachine: ~Copyable {
         if let call { events.append(.deliver(call, result)) }
     }
 
-    /// Ends the session for this client; every caller is told. Those whose acknowledgement is on its way into the log
-    /// still get their results when it is there. The log stays as it is.
+    /// Ends the session for this client; every caller is told. Those whose acknowledgement is on its way into the log,
+    /// or who are given up by an adoption that is, still get their results when it is there. The log stays as it is.
     package mutating func fail(_ code: FaultCode, _ text: String) {
         if case .failed = phase { return }
         phase = .failed(code, text)
@@ -359,6 +363,11 @@ package struct ClientMachine: ~Copyable {
                 confirmationDue = true
             }
         }
+        deliverAnswers()
+    }
+
+    /// Wakes those whose result the log now holds.
+    mutating func deliverAnswers() {
         let number = acknowledged
         while let answer = answers.first, answer.number <= number {
             answers.removeFirst(1)

@@ -20,6 +20,8 @@ package struct CopyWindow: Sendable {
     package init(confirmed: Position) { self.confirmed = confirmed }
 
     package var head: Position { entries.last?.position ?? confirmed }
+    /// True if the client has logged all that was applied.
+    package var isConfirmed: Bool { entries.isEmpty }
     /// Applied and not confirmed.
     package var count: Int { entries.count }
     /// Bytes of their determinants and replies.

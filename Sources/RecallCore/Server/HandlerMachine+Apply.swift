@@ -155,7 +155,7 @@ extension HandlerMachine {
         _ slot: SessionSlot, _ current: SessionSlot.CurrentUpdate, _ content: RawSpan, _ host: some SessionHost
     ) {
         slot.ownsCurrent = true
-        guard !host.isPoisoned(slot.session, current.number, current.seal) else {
+        guard !host.isPoisoned(slot.session, current.number, current.seal, isReplay: false) else {
             return settle(
                 slot, current, .failed(.poisonedMessage, Array("the message killed the server several times".utf8)), [],
                 host)
@@ -180,7 +180,7 @@ extension HandlerMachine {
                 let clock = PlantedBug.isActive(.clockNotRecorded) ? nil : clock
             #endif
             record(slot, current, Determinants(clock: clock, ending: ending), reply, host)
-        case .refused: record(slot, current, Determinants(ending: .refused(reply)), [], host)
+        case .refused: record(slot, current, Self.refusal(reply), [], host)
         case .failed(let code, let text):
             record(slot, current, Determinants(ending: .failed(code: code.rawValue, text: text)), [], host)
         case .effect:
@@ -189,6 +189,15 @@ extension HandlerMachine {
         case .broken: broke(slot, current, host)
         case .pending: slot.awaiting = .application(current)
         }
+    }
+
+    /// A rejection is recorded; one longer than determinants may be is given up for a failure that says so. The state
+    /// is as before either way.
+    private static func refusal(_ rejection: [UInt8]) -> Determinants {
+        let refusal = Determinants(ending: .refused(rejection))
+        guard refusal.encoded.count > WireLimits.determinants else { return refusal }
+        let text = Array("the rejection has \(rejection.count) bytes".utf8)
+        return Determinants(ending: .failed(code: FaultCode.messageTooLarge.rawValue, text: text))
     }
 
     private mutating func record(
@@ -208,7 +217,6 @@ extension HandlerMachine {
             AppliedUpdate(
                 position: position, outputs: slot.outputs, determinants: encoded, reply: reply,
                 contentBytes: current.contentBytes))
-        if !encoded.isEmpty { slot.lastDetermined = current.number }
         slot.debt.add(bytes: current.contentBytes + encoded.count)
         account(slot, adding: current.contentBytes + 2 * encoded.count + reply.count)
         if slot.ownsCurrent {
@@ -228,14 +236,15 @@ extension HandlerMachine {
 
     // MARK: Effects
 
-    /// Starts the effect that waits, if what it depends on is in the client's log.
+    /// Starts the effect that waits, if the acknowledgement of every update before it is in the client's log. Without
+    /// determinants too: until then it may still come to be given up as poisoned, elsewhere.
     mutating func resumeEffect(_ slot: SessionSlot, _ host: some SessionHost) {
         guard case .confirmation(let current) = slot.awaiting else { return }
         #if RECALL_PLANTED_BUGS
             let waits = !PlantedBug.isActive(.effectBeforeConfirmation)
-            guard !waits || slot.lastDetermined <= slot.window.confirmed.number else { return }
+            guard !waits || slot.window.isConfirmed else { return }
         #else
-            guard slot.lastDetermined <= slot.window.confirmed.number else { return }
+            guard slot.window.isConfirmed else { return }
         #endif
         slot.awaiting = .outcome(current)
         let key = slot.keys.idempotencyKey(

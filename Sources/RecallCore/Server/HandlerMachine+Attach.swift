@@ -35,6 +35,11 @@ extension HandlerMachine {
                 "the attach is not sealed by this session's vector: another server key under the same id, another "
                     + "principal or kind, or an altered log")
         }
+        guard claim.isProven else {
+            return refuse(
+                connection, stream, .badCheckpoint,
+                "the checkpoint at update \(claim.checkpoint?.number ?? .zero) lies past the newest receipt")
+        }
         if let known, known.identity != identity || known.kindVersion != claim.kindVersion {
             // Only a server with the same key that issued one id twice gets here.
             return refuse(

@@ -45,10 +45,16 @@ extension HandlerMachine {
         }
     }
 
-    /// True while a session is in the middle of something that a drain should let finish.
+    /// True while a session is in the middle of something that a drain should let finish: what its client waits for,
+    /// and an effect that is out though its client has left already, since it would run again elsewhere.
     package var hasWork: Bool {
         slots.contains { slot in
-            slot.map { $0.route != nil && $0.phase == .live && ($0.awaiting != .nothing || !$0.queue.isEmpty) } ?? false
+            guard let slot, slot.phase == .live else { return false }
+            switch slot.awaiting {
+            case .outcome, .application: return true
+            case .nothing, .confirmation, .adoption:
+                return slot.route != nil && (slot.awaiting != .nothing || !slot.queue.isEmpty)
+            }
         }
     }
 
@@ -84,6 +90,15 @@ extension HandlerMachine {
         slot.isBusy && slot.route != nil && !slot.isStarved && !slot.isHeldUp && !awaitsClient(slot)
     }
 
+    /// As above, where a session is to make room for another: a client that was asked for its history a moment ago has
+    /// its time to send it. Without it, recalls that find no room would evict each other, and none would end.
+    private func isWanted(_ slot: SessionSlot, now: Instant) -> Bool {
+        if isWanted(slot) { return true }
+        guard slot.route != nil, slot.isStarved, let recall = slot.recall else { return false }
+        let last = max(recall.lastProgress, partialProgress(slot) ?? recall.lastProgress)
+        return last.nanoseconds(to: now) < limits.recallGrace
+    }
+
     private func awaitsClient(_ slot: SessionSlot) -> Bool {
         switch slot.awaiting {
         case .confirmation, .adoption: true
@@ -94,11 +109,12 @@ extension HandlerMachine {
 
     /// Makes room for one more session, if idle ones can go. False if there is none.
     mutating func makeRoom(_ host: some SessionHost) -> Bool {
+        let now = host.instant()
         var tries = 64
         while index.count >= limits.sessions || memoryInUse > limits.memory, tries > 0 {
             tries -= 1
             guard let id = oldest, let slot = slot(id) else { break }
-            if isWanted(slot) {
+            if isWanted(slot, now: now) {
                 touch(slot, slot.lastActive)
             } else {
                 delete(slot, host)
@@ -111,11 +127,12 @@ extension HandlerMachine {
     /// Deletes the longest unused sessions while all of them take more memory than they may: they grow after they were
     /// taken on. A bounded number a call. The last one stays, however big it is.
     package mutating func evictBeyondMemory(_ host: some SessionHost, limit: Int = 1024) {
+        let now = host.instant()
         var tries = limit
         while memoryInUse > limits.memory, index.count > 1, tries > 0 {
             tries -= 1
             guard let id = oldest, let slot = slot(id) else { return }
-            if isWanted(slot) {
+            if isWanted(slot, now: now) {
                 touch(slot, slot.lastActive)
             } else {
                 delete(slot, host)

@@ -247,15 +247,21 @@ extension HandlerMachine {
 
     // MARK: Replay
 
-    /// Replays what was verified, one chunk a turn; true if there is more to do now.
+    /// Replays what was verified, a turn's messages of one chunk at most; true if there is more to do now.
     mutating func replay(_ slot: SessionSlot, _ now: Instant, _ host: some SessionHost) -> Bool {
         guard slot.awaiting == .nothing, var chunk = slot.recall?.chunks.popFirst() else { return false }
         #if RECALL_PLANTED_BUGS
             let isShort = PlantedBug.isActive(.gapOffByOne) && slot.recall?.isGap == true && slot.recall?.replayed == 0
             if isShort, chunk.done == 0, !chunk.messages.isEmpty { chunk.done = 1 }
         #endif
+        var left = limits.turn
         do throws(HistoryFault) {
             while chunk.done < chunk.messages.count {
+                guard left > 0 else {
+                    slot.recall?.chunks.putBack(chunk)
+                    return true
+                }
+                left -= 1
                 let message = chunk.messages[chunk.done]
                 chunk.done += 1
                 guard try replay(slot, message, chunk.bytes.span.bytes, host) else {
@@ -289,7 +295,6 @@ extension HandlerMachine {
         }
         slot.debt.add(bytes: message.content.count + message.determinants.count)
         slot.recall?.replayed += 1
-        if !message.determinants.isEmpty { slot.lastDetermined = number }
         switch recorded.ending {
         case .refused, .failed:
             #if RECALL_PLANTED_BUGS
@@ -298,7 +303,7 @@ extension HandlerMachine {
             return true  // never asked again
         case .applied, .outcome: break
         }
-        guard !host.isPoisoned(slot.session, number, message.position.seal) else {
+        guard !host.isPoisoned(slot.session, number, message.position.seal, isReplay: true) else {
             throw HistoryFault(
                 .poisoned, number, number, "update \(number) was accepted before, but this server's code dies of it")
         }

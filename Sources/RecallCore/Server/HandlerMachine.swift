@@ -16,7 +16,9 @@ package struct HandlerLimits: Sendable, Hashable {
     package var unconfirmedBytes = 16 << 20
     /// Bytes of replies for one connection that have not gone out; beyond, its sessions wait until they have.
     package var replyBytes = 4 << 20
-    /// Messages applied for one session before another has its turn.
+    /// Nanoseconds in which a recall whose client sends nothing of its history is not evicted for want of room.
+    package var recallGrace: Int64 = 2_000_000_000
+    /// Messages applied, or replayed, for one session before another has its turn.
     package var turn = 256
 
     package init() {}
@@ -249,7 +251,6 @@ package struct HandlerMachine: ~Copyable {
         slot.awaiting = .nothing
         slot.window = CopyWindow(confirmed: .start)
         slot.outputs = Digest()
-        slot.lastDetermined = .zero
         slot.debt = ReplayDebt()
         slot.replies = []
         account(slot)

@@ -13,6 +13,8 @@ package struct VerifiedChunk: Sendable {
     package let isLast: Bool
     /// How many of them were applied.
     package var done = 0
+
+    package var heldBytes: Int { bytes.count + messages.count * MemoryLayout<VerifiedMessage>.stride }
 }
 
 /// Why a history is refused, and which updates it is about.
@@ -55,6 +57,10 @@ package struct HistoryReader: Sendable {
                 throw HistoryFault(.badReceipt, chunk.first, last, "updates \(chunk.first)-\(last) end at no receipt")
             }
             return VerifiedChunk(bytes: [], messages: [], receipt: nil, isLast: true)
+        }
+        guard !messages.isEmpty || chunk.isLast else {
+            // It would be no progress, and could come for ever.
+            throw HistoryFault(.malformedFrame, chunk.first, chunk.first, "a history chunk is empty and not the last")
         }
         #if RECALL_PLANTED_BUGS
             if PlantedBug.isActive(.historyNotVerified) {

@@ -1,9 +1,14 @@
 /// Recalls are work: so many run at once and in so much memory; the others wait, fairly by connection, up to a bound.
+///
+/// A recall that says it needs more than half of the memory is a *large* one. It is charged half, for a claim costs its
+/// client nothing, and one of them runs at a time; the others have the rest meanwhile. While one waits for room, half
+/// of the memory and one place are not given to others, so that its turn comes.
 package struct RecallAdmission: Sendable {
     package struct Limits: Sendable, Hashable {
         /// Recalls under way at once.
         package var concurrent = 64
-        /// Bytes that recalls under way may hold together: checkpoints, chunks and queued messages.
+        /// Bytes that recalls under way may hold together: checkpoints, chunks and queued messages. One large recall
+        /// may hold more than its half.
         package var bytes = 512 << 20
         /// Recalls that may wait.
         package var waiting = 200_000
@@ -13,17 +18,12 @@ package struct RecallAdmission: Sendable {
     private let limits: Limits
     private var running: [SlotID: Int] = [:]
     private var bytesInUse = 0
-    /// Waiting recalls by connection; connections take turns. An entry whose slot left `waiting` is skipped.
-    private var queues: [ConnectionID: Fifo<Ticket>] = [:]
-    private var turns = Fifo<ConnectionID>()
+    /// The large recall that runs.
+    private var runningLarge: SlotID?
     private var waiting: [SlotID: UInt64] = [:]
     private var lastTicket: UInt64 = 0
-    /// In all queues, stale ones included.
-    private var tickets = 0
-
-    private struct Ticket: Sendable {
-        var slot: SlotID, number: UInt64, bytes: Int
-    }
+    private var usual = RecallQueue()
+    private var large = RecallQueue()
 
     package init(_ limits: Limits) { self.limits = limits }
 
@@ -32,36 +32,36 @@ package struct RecallAdmission: Sendable {
     package var runningSlots: [SlotID] { running.keys.sorted { $0.index < $1.index } }
     package var waitingCount: Int { waiting.count }
     /// Tickets held, stale ones included; bounded by a multiple of those that wait.
-    package var ticketCount: Int { tickets }
+    package var ticketCount: Int { usual.count + large.count }
 
     package enum Answer: Sendable, Equatable { case admitted, waiting, overloaded }
 
+    /// What a large recall is charged, and what it takes to be one.
+    private var half: Int { limits.bytes / 2 }
+
     /// Asks for a place. One recall alone is always admitted, whatever it needs.
     package mutating func request(_ slot: SlotID, from connection: ConnectionID, bytes: Int) -> Answer {
+        let isLarge = bytes > half
         if let granted = running[slot] {
-            if bytes <= granted { return .admitted }
+            if isLarge ? runningLarge == slot : bytes <= granted { return .admitted }
             finish(slot)  // it asks for more than it was given, so it queues again
         }
-        if waiting.isEmpty, fits(bytes) {
-            start(slot, bytes)
+        if waiting.isEmpty, isLarge ? fitsLarge : fits(bytes) {
+            start(slot, bytes, isLarge: isLarge)
             return .admitted
         }
         guard waiting[slot] != nil || waiting.count < limits.waiting else { return .overloaded }
         dropStaleTickets()
         lastTicket &+= 1
-        tickets += 1
         waiting[slot] = lastTicket
-        if queues[connection] == nil {
-            queues[connection] = Fifo()
-            turns.append(connection)
-        }
-        queues[connection]?.append(Ticket(slot: slot, number: lastTicket, bytes: bytes))
+        let ticket = RecallQueue.Ticket(slot: slot, number: lastTicket, bytes: bytes)
+        if isLarge { large.append(ticket, from: connection) } else { usual.append(ticket, from: connection) }
         return .waiting
     }
 
-    /// A recall under way turned out to hold more than it asked for.
+    /// A recall under way turned out to hold more than it asked for. A large one has its share already.
     package mutating func hold(_ slot: SlotID, bytes: Int) {
-        guard let granted = running[slot], bytes > granted else { return }
+        guard slot != runningLarge, let granted = running[slot], bytes > granted else { return }
         running[slot] = bytes
         bytesInUse += bytes - granted
     }
@@ -69,61 +69,110 @@ package struct RecallAdmission: Sendable {
     /// Gives a place back, or leaves the queue.
     package mutating func finish(_ slot: SlotID) {
         if let bytes = running.removeValue(forKey: slot) { bytesInUse -= bytes }
+        if runningLarge == slot { runningLarge = nil }
         waiting[slot] = nil
     }
 
     /// Tickets of recalls that left the queue cost nothing but room: at most as much as those that wait.
     private mutating func dropStaleTickets() {
-        guard tickets > 2 * waiting.count + 64 else { return }
-        let old = (queues, turns)
-        (queues, turns, tickets) = ([:], Fifo(), 0)
-        for offset in 0..<old.1.count {
-            guard let connection = old.1.item(at: offset), var queue = old.0[connection] else { continue }
-            var kept = Fifo<Ticket>()
-            while let ticket = queue.popFirst() {
-                if waiting[ticket.slot] == ticket.number { kept.append(ticket) }
-            }
-            guard !kept.isEmpty else { continue }
-            tickets += kept.count
-            queues[connection] = kept
-            turns.append(connection)
-        }
+        guard ticketCount > 2 * waiting.count + 64 else { return }
+        usual.keep(waiting)
+        large.keep(waiting)
     }
 
     /// The next recall to start, if there is room.
     package mutating func next() -> SlotID? {
-        while !waiting.isEmpty, let connection = turns.popFirst() {
-            guard let ticket = queues[connection]?.first else {
-                queues[connection] = nil
-                continue
-            }
-            guard waiting[ticket.slot] == ticket.number else {  // left the queue, or came back later
-                queues[connection]?.removeFirst(1)
-                tickets -= 1
-                turns.putBack(connection)
-                continue
-            }
-            guard fits(ticket.bytes) else {
-                turns.putBack(connection)
-                return nil
-            }
-            queues[connection]?.removeFirst(1)
-            tickets -= 1
+        guard !waiting.isEmpty else { return nil }
+        if fitsLarge, let ticket = large.first(waiting) {
+            large.removeFirst()
+            return start(ticket, isLarge: true)
+        }
+        guard let ticket = usual.first(waiting), fits(ticket.bytes) else { return nil }
+        usual.removeFirst()
+        return start(ticket, isLarge: false)
+    }
+
+    private mutating func start(_ ticket: RecallQueue.Ticket, isLarge: Bool) -> SlotID {
+        waiting[ticket.slot] = nil
+        start(ticket.slot, ticket.bytes, isLarge: isLarge)
+        return ticket.slot
+    }
+
+    private var fitsLarge: Bool {
+        running.isEmpty || (runningLarge == nil && running.count < limits.concurrent && fits(half, in: limits.bytes))
+    }
+
+    /// True if there is room for a recall that is not large, beside what is left to a large one that waits for room.
+    private mutating func fits(_ bytes: Int) -> Bool {
+        if running.isEmpty { return true }
+        let isDue = runningLarge == nil && large.first(waiting) != nil
+        return running.count < limits.concurrent - (isDue ? 1 : 0)
+            && fits(bytes, in: limits.bytes - (isDue ? half : 0))
+    }
+
+    private func fits(_ bytes: Int, in limit: Int) -> Bool {
+        let (sum, overflow) = bytesInUse.addingReportingOverflow(bytes)
+        return !overflow && sum <= limit
+    }
+
+    private mutating func start(_ slot: SlotID, _ bytes: Int, isLarge: Bool) {
+        let charge = isLarge ? half : bytes
+        running[slot] = charge
+        bytesInUse += charge
+        if isLarge { runningLarge = slot }
+    }
+}
+
+/// Waiting recalls by connection; connections take turns. A ticket whose slot left, or came back later, is skipped.
+private struct RecallQueue: Sendable {
+    struct Ticket: Sendable {
+        var slot: SlotID, number: UInt64, bytes: Int
+    }
+    private var queues: [ConnectionID: Fifo<Ticket>] = [:]
+    private var turns = Fifo<ConnectionID>()
+    /// Tickets, stale ones included.
+    private(set) var count = 0
+
+    mutating func append(_ ticket: Ticket, from connection: ConnectionID) {
+        if queues[connection] == nil {
+            queues[connection] = Fifo()
             turns.append(connection)
-            waiting[ticket.slot] = nil
-            start(ticket.slot, ticket.bytes)
-            return ticket.slot
+        }
+        queues[connection]?.append(ticket)
+        count += 1
+    }
+
+    /// The ticket whose turn it is.
+    mutating func first(_ waiting: [SlotID: UInt64]) -> Ticket? {
+        while let connection = turns.first {
+            while let ticket = queues[connection]?.first {
+                if waiting[ticket.slot] == ticket.number { return ticket }
+                queues[connection]?.removeFirst(1)
+                count -= 1
+            }
+            queues[connection] = nil
+            turns.removeFirst(1)
         }
         return nil
     }
 
-    private func fits(_ bytes: Int) -> Bool {
-        let (sum, overflow) = bytesInUse.addingReportingOverflow(bytes)
-        return running.isEmpty || (running.count < limits.concurrent && !overflow && sum <= limits.bytes)
+    /// Takes the ticket that `first` gave; the next connection's turn comes.
+    mutating func removeFirst() {
+        guard let connection = turns.popFirst() else { return }
+        queues[connection]?.removeFirst(1)
+        count -= 1
+        turns.append(connection)
     }
 
-    private mutating func start(_ slot: SlotID, _ bytes: Int) {
-        running[slot] = bytes
-        bytesInUse += bytes
+    /// Drops the stale tickets.
+    mutating func keep(_ waiting: [SlotID: UInt64]) {
+        let old = (queues, turns)
+        self = RecallQueue()
+        for offset in 0..<old.1.count {
+            guard let connection = old.1.item(at: offset), var queue = old.0[connection] else { continue }
+            while let ticket = queue.popFirst() {
+                if waiting[ticket.slot] == ticket.number { append(ticket, from: connection) }
+            }
+        }
     }
 }

@@ -88,8 +88,9 @@ package protocol SessionHost: AnyObject {
     func finish(_ slot: SlotID, outcome: RawSpan, reply: inout ByteWriter) -> UpdateVerdict
     /// Takes back what the effect had borrowed, since it is not to be applied.
     func abandon(_ slot: SlotID)
-    /// True if this update has killed the process so often that it is given up.
-    func isPoisoned(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) -> Bool
+    /// True if this update has killed the process so often that it is given up. What its effect killed counts too, but
+    /// not against a replay, which needs no effect.
+    func isPoisoned(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest, isReplay: Bool) -> Bool
     /// Notes that this update broke a copy, as if it had killed the process.
     func suspect(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest)
     func observe(_ slot: SlotID, _ event: HostEvent)

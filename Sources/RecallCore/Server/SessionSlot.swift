@@ -15,7 +15,7 @@ final class SessionSlot {
     /// What the update whose turn it is waits for.
     enum Awaiting: Equatable {
         case nothing
-        /// An effect may start only when the client has confirmed every earlier update with determinants.
+        /// An effect may start only when the client has confirmed every earlier update.
         case confirmation(CurrentUpdate)
         /// The effect's async half runs.
         case outcome(CurrentUpdate)
@@ -63,8 +63,6 @@ final class SessionSlot {
     var window = CopyWindow(confirmed: .start)
     /// r at the head.
     var outputs = Digest()
-    /// The newest update that has determinants: effects wait until it is confirmed.
-    var lastDetermined = SequenceNumber.zero
     var debt = ReplayDebt()
 
     /// The last message received on the route and its seal: what the next run or leaf must follow.
@@ -130,10 +128,11 @@ struct RecallProgress {
     /// Where the history began; a tombstone before it cannot be checked.
     var base = SequenceNumber.zero
 
-    /// Bytes of the history that are here and not applied.
+    /// Bytes of the history that are here and not applied, and of what is kept for each of its messages: more than a
+    /// small message is.
     var heldBytes: Int {
         var bytes = 0
-        for offset in 0..<chunks.count { bytes += chunks.item(at: offset)?.bytes.count ?? 0 }
+        for offset in 0..<chunks.count { bytes += chunks.item(at: offset)?.heldBytes ?? 0 }
         if case .checkpoint(let assembly) = stage { bytes += assembly.state.count }
         return bytes
     }

@@ -113,10 +113,13 @@ package struct AttachClaim: Sendable, Hashable {
         checkpoint = try reader.flag() ? (try reader.number(), try reader.integer()) : nil
         historyFollows = try reader.flag()
         let acknowledged = receipt?.position.number ?? .zero
-        // A receipt at 0 would be one over nothing; the checkpoint cannot be ahead of what was acknowledged.
+        // A receipt at 0 would be one over nothing.
         guard receipt == nil || acknowledged > .zero, last >= acknowledged else { throw .malformed }
-        guard (checkpoint?.number ?? .zero) <= acknowledged else { throw .malformed }
     }
+
+    /// False if the checkpoint lies ahead of what was acknowledged: then no receipt proves what it stands on. A damaged
+    /// log may look so, which is no reason to end its connection.
+    package var isProven: Bool { (checkpoint?.number ?? .zero) <= acknowledged.number }
 
     /// The leaf's content: the claim, then the nonce of the server's hello.
     package func sealed(nonce: Digest, by sealer: Sealer) -> Digest {

@@ -140,8 +140,8 @@ final class HandlerLoop {
 
     // MARK: From outside the loop
 
-    func use(_ ring: KeyRing) {
-        machine.use(ring, host)
+    func useKeys() {
+        machine.use(handler.keys, host)
         schedulePump()
     }
 

@@ -51,7 +51,7 @@ final class LoopHost: SessionHost {
             logger.warning(
                 "the process died while a message was being dealt with",
                 metadata: [
-                    "session": "\(suspect.session)", "update": "\(suspect.number)", "deaths": "\(suspect.deaths)",
+                    "session": "\(suspect.session)", "update": "\(suspect.number)", "deaths": "\(suspect.allDeaths)",
                 ])
         }
     }
@@ -195,7 +195,7 @@ final class LoopHost: SessionHost {
         guard let instance = instances[slot.index] else { return .failed(.inconsistent, []) }
         // Its client sends a request again when the server has died of it; so it is given up like an update.
         let name = marks.areKept ? cryptography.sha256(content, RawSpan()) : Digest()
-        guard !marks.isPoisoned(instance.session, .zero, name) else {
+        guard !marks.isPoisoned(instance.session, .zero, name, isReplay: false) else {
             return .failed(.poisonedMessage, Array("the request killed the server several times".utf8))
         }
         begin(instance.session, .zero, name)
@@ -268,11 +268,11 @@ final class LoopHost: SessionHost {
 
     // MARK: Poison
 
-    func isPoisoned(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) -> Bool {
+    func isPoisoned(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest, isReplay: Bool) -> Bool {
         #if RECALL_PLANTED_BUGS
             if PlantedBug.isActive(.poisonForgotten) { return false }
         #endif
-        return marks.isPoisoned(session, number, seal)
+        return marks.isPoisoned(session, number, seal, isReplay: isReplay)
     }
 
     func suspect(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {

@@ -15,14 +15,19 @@ internal import RecallCore
 /// A small file, mapped shared: a store into it survives a crash of the process without any system call. Layout: a
 /// header of 64 bytes, which begins with a name and a version of the layout; then 64-byte records, the first 256 for
 /// updates under way, the others for suspects. Record: state (1: under way, 2: suspect, 3: an
-/// effect under way whose copy is gone), deaths, two bytes free, then 4
+/// effect under way whose copy is gone), deaths, deaths while the effect was out, a byte free, then 4
 /// bytes free, number 8, session 16, seal 32; host byte order, since it never leaves it.
 final class PoisonMarks {
     struct Suspect: Hashable {
         var session: SessionID
         var number: SequenceNumber
         var seal: Digest
+        /// While the update itself was being applied.
         var deaths: UInt8
+        /// While its effect was out.
+        var effectDeaths: UInt8 = 0
+
+        var allDeaths: Int { Int(deaths) + Int(effectDeaths) }
     }
 
     private static let recordBytes = 64
@@ -150,14 +155,17 @@ final class PoisonMarks {
             guard let (state, suspect) = read(index) else { continue }
             if index > 0, index < Self.runs, wasApplying || (hadOutlived && state != 3) { continue }
             // One death, however many runs of the same update were out: a mark says how many there were before it.
-            let deaths = state == 2 ? suspect.deaths : suspect.deaths + 1
+            let deaths = state != 2 && index == 0 ? suspect.deaths + 1 : suspect.deaths
+            let effectDeaths = state != 2 && index > 0 ? suspect.effectDeaths + 1 : suspect.effectDeaths
             if let place = found.firstIndex(where: {
                 $0.session == suspect.session && $0.number == suspect.number && $0.seal == suspect.seal
             }) {
                 found[place].deaths = max(found[place].deaths, deaths)
+                found[place].effectDeaths = max(found[place].effectDeaths, effectDeaths)
             } else {
-                found.append(suspect)
-                found[found.count - 1].deaths = deaths
+                var new = suspect
+                (new.deaths, new.effectDeaths) = (deaths, effectDeaths)
+                found.append(new)
             }
         }
         records.initializeMemory(as: UInt8.self, repeating: 0)
@@ -178,20 +186,19 @@ final class PoisonMarks {
                     high: base.loadUnaligned(fromByteOffset: offset + 16, as: UInt64.self),
                     low: base.loadUnaligned(fromByteOffset: offset + 24, as: UInt64.self)),
                 number: SequenceNumber(base.loadUnaligned(fromByteOffset: offset + 8, as: UInt64.self)),
-                seal: seal ?? Digest(), deaths: min(records[offset + 1], 250))
+                seal: seal ?? Digest(), deaths: min(records[offset + 1], 250),
+                effectDeaths: min(records[offset + 2], 250))
         )
     }
 
-    private func write(
-        _ index: Int, state: UInt8, _ session: SessionID, _ number: SequenceNumber, _ seal: Digest, deaths: UInt8
-    ) {
+    private func write(_ index: Int, state: UInt8, _ suspect: Suspect) {
         let offset = index * Self.recordBytes
         records[offset] = 0
-        records[offset + 1] = deaths
-        records.storeBytes(of: number.rawValue, toByteOffset: offset + 8, as: UInt64.self)
-        records.storeBytes(of: session.high, toByteOffset: offset + 16, as: UInt64.self)
-        records.storeBytes(of: session.low, toByteOffset: offset + 24, as: UInt64.self)
-        seal.withBytes { raw in
+        (records[offset + 1], records[offset + 2]) = (suspect.deaths, suspect.effectDeaths)
+        records.storeBytes(of: suspect.number.rawValue, toByteOffset: offset + 8, as: UInt64.self)
+        records.storeBytes(of: suspect.session.high, toByteOffset: offset + 16, as: UInt64.self)
+        records.storeBytes(of: suspect.session.low, toByteOffset: offset + 24, as: UInt64.self)
+        suspect.seal.withBytes { raw in
             raw.withUnsafeBytes { bytes in
                 UnsafeMutableRawBufferPointer(rebasing: records[(offset + 32)..<(offset + 64)]).copyMemory(from: bytes)
             }
@@ -213,8 +220,7 @@ final class PoisonMarks {
 
     private func rewriteSuspects() {
         for (place, suspect) in suspects.enumerated() {
-            write(
-                Self.runs + place, state: 2, suspect.session, suspect.number, suspect.seal, deaths: suspect.deaths)
+            write(Self.runs + place, state: 2, suspect)
         }
     }
 
@@ -223,7 +229,7 @@ final class PoisonMarks {
     /// An update is being applied on the loop.
     func updateBegins(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
         guard file != nil else { return }
-        write(0, state: 1, session, number, seal, deaths: deaths(of: session, number, seal))
+        write(0, state: 1, suspect(session, number, seal))
     }
 
     func updateEnded() {
@@ -235,7 +241,7 @@ final class PoisonMarks {
         guard file != nil, places[copy] == nil else { return }
         guard let place = free.popLast() else { return }  // more effects out than places: these go unmarked
         places[copy] = place
-        write(place, state: 1, session, number, seal, deaths: deaths(of: session, number, seal))
+        write(place, state: 1, suspect(session, number, seal))
     }
 
     /// The copy is gone, and its effect goes on.
@@ -254,13 +260,14 @@ final class PoisonMarks {
 
     /// The update broke its copy: counted as a death.
     func died(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
-        let deaths = deaths(of: session, number, seal)
-        remember(Suspect(session: session, number: number, seal: seal, deaths: min(250, deaths) + 1))
+        var suspect = suspect(session, number, seal)
+        suspect.deaths = min(250, suspect.deaths) + 1
+        remember(suspect)
     }
 
     /// True if the process died, once at least, while it was under way.
     func isSuspect(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) -> Bool {
-        deaths(of: session, number, seal) > 0
+        suspect(session, number, seal).allDeaths > 0
     }
 
     /// True if deaths of the process are seen.
@@ -269,10 +276,11 @@ final class PoisonMarks {
     /// True while nothing is remembered and nothing is to be: most servers, all the time.
     var areIdle: Bool { file == nil && suspects.isEmpty }
 
-    /// True if it has caused as many deaths as are put up with.
-    func isPoisoned(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) -> Bool {
+    /// True if it has caused as many deaths as are put up with. A replay needs no effect, so that one's do not count.
+    func isPoisoned(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest, isReplay: Bool) -> Bool {
         guard !suspects.isEmpty else { return false }
-        return Int(deaths(of: session, number, seal)) >= limit
+        let suspect = suspect(session, number, seal)
+        return (isReplay ? Int(suspect.deaths) : suspect.allDeaths) >= limit
     }
 
     /// It ended without a death: it was suspected wrongly, or its cause is gone.
@@ -286,8 +294,9 @@ final class PoisonMarks {
         records[(Self.runs + suspects.count) * Self.recordBytes] = 0
     }
 
-    private func deaths(of session: SessionID, _ number: SequenceNumber, _ seal: Digest) -> UInt8 {
-        guard !suspects.isEmpty else { return 0 }
-        return suspects.first { $0.session == session && $0.number == number && $0.seal == seal }?.deaths ?? 0
+    /// What is held against an update: nothing, mostly.
+    private func suspect(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) -> Suspect {
+        suspects.first { $0.session == session && $0.number == number && $0.seal == seal }
+            ?? Suspect(session: session, number: number, seal: seal, deaths: 0)
     }
 }

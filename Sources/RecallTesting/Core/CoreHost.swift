@@ -48,6 +48,8 @@ package final class CoreHost: SessionHost {
     package var answersOtherwise = false
     /// Checkpoints do not decode.
     package var refusesCheckpoints = false
+    /// Bytes that a rejection has beyond its text.
+    package var rejectionBytes = 0
     /// States do not encode.
     package var encodesNothing = false
     /// Called when an effect starts.
@@ -113,6 +115,7 @@ package final class CoreHost: SessionHost {
             if message.has("%") { return .failed(.unknownMessage, Array("no such message".utf8)) }
             if message.has("-") {
                 reply.append(Array("refused \(draw())".utf8).span.bytes)
+                reply.append([UInt8](repeating: 32, count: rejectionBytes).span.bytes)
                 return .refused
             }
         }
@@ -186,7 +189,9 @@ package final class CoreHost: SessionHost {
 
     // MARK: Around
 
-    package func isPoisoned(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) -> Bool {
+    package func isPoisoned(
+        _ session: SessionID, _ number: SequenceNumber, _ seal: Digest, isReplay: Bool
+    ) -> Bool {
         suspects[seal, default: 0] >= poisonDeaths
     }
 

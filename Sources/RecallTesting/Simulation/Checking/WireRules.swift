@@ -11,6 +11,8 @@ final class WireStream: @unchecked Sendable {
     fileprivate var isAttached = false
     /// The server has said that there is no session any more.
     fileprivate var hasEnded = false
+    /// What the server's last recall asks the client to go on after.
+    fileprivate var asked: WirePosition?
     /// The digests of determinants that were acknowledged and confirmed here, by number.
     fileprivate(set) var acknowledged: [UInt64: [UInt8]] = [:]
     fileprivate var confirmed: [UInt64: [UInt8]] = [:]
@@ -64,7 +66,9 @@ extension Checker {
             }
             if let position { confirms(position, stream) }
         case .confirm(_, let position): confirms(position, stream)
-        case .history(_, _, let position): if let position { claims(position, stream, "shows a history up to") }
+        case .history(_, let base, let position):
+            if base == 0, let asked = stream.asked { agrees(asked, stream) }
+            if let position { claims(position, stream, "shows a history up to") }
         case .kept(_, let position):
             if !view.checkpoints.contains(position.number) {
                 violate("16: \(member.name) says it keeps \(position.number), its log has \(view.checkpoints)")
@@ -79,6 +83,16 @@ extension Checker {
         claims(position, stream, "confirms")
     }
 
+    /// The client goes on after a position that the server named, and so says that its log agrees there. A receipt at
+    /// it may be gone from the log.
+    private func agrees(_ position: WirePosition, _ stream: WireStream) {
+        let member = stream.member
+        if position.number > member.store.view.acknowledged {
+            violate("4: \(member.name) goes on after \(position.number), its log is at \(member.store.view.place)")
+        }
+        note(position, stream)
+    }
+
     /// The client tells a server that its log holds this: number, messages and what they took from outside.
     private func claims(_ position: WirePosition, _ stream: WireStream, _ what: String) {
         let member = stream.member
@@ -88,6 +102,11 @@ extension Checker {
         } else if view.receipts[position.number].map({ WirePosition($0) }) != position {
             violate("4: \(member.name) \(what) \(position.number), and its log has another receipt there, or none")
         }
+        note(position, stream)
+    }
+
+    private func note(_ position: WirePosition, _ stream: WireStream) {
+        let member = stream.member
         if position.number > member.confirmed { member.confirmed = position.number }
         claimed[stream.server, default: [:]][member.name, default: [:]][position.number, default: []].insert(position)
     }
@@ -112,7 +131,10 @@ extension Checker {
             }
             stream.acknowledged[last] = inputs
         case .reply: visible(frame, stream, connection, number)
-        case .recall, .credit:
+        case .recall(_, let position):
+            stream.asked = position
+            if stream.isAttached { violate("5: \(stream.server) recalls \(member.name), whose session is live") }
+        case .credit:
             if stream.isAttached { violate("5: \(stream.server) recalls \(member.name), whose session is live") }
         case .offer(_, let isAdoption):
             if isAdoption { member.adoptionOffers.insert(stream.server) }

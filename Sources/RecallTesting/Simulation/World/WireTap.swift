@@ -19,7 +19,8 @@ final class WireTap {
         /// With the digest of all determinants up to its last update.
         case acknowledgement(stream: UInt32, first: UInt64, last: UInt64, inputs: [UInt8])
         case reply(stream: UInt32, number: UInt64)
-        case recall(stream: UInt32)
+        /// The position that the history is to go on after, if it is.
+        case recall(stream: UInt32, after: WirePosition?)
         case credit(stream: UInt32)
         /// A checkpoint, to be kept or to be adopted.
         case offer(stream: UInt32, isAdoption: Bool)
@@ -91,7 +92,9 @@ final class WireTap {
                 stream: stream, first: integer(bytes, fields, 8), last: integer(bytes, fields + 8, 8),
                 inputs: Array(bytes[min(fields + 16, end)..<min(fields + 48, end)]))
         case 0x45: return .reply(stream: stream, number: integer(bytes, fields + 4, 8))
-        case 0x46: return .recall(stream: stream)
+        case 0x46:
+            let isGap = fields + 5 < end && bytes[fields + 5] == 0
+            return .recall(stream: stream, after: isGap ? position(bytes, fields + 6) : nil)
         case 0x47: return .credit(stream: stream)
         // Behind a checkpoint's header.
         case 0x48: return .offer(stream: stream, isAdoption: fields + 120 < end && bytes[fields + 120] == 1)
@@ -146,7 +149,7 @@ extension WireTap.Frame {
         case .attach(let stream, _, _, _), .update(let stream, _, _, _), .confirm(let stream, _),
             .request(let stream), .history(let stream, _, _), .kept(let stream, _), .detach(let stream),
             .attached(let stream, _), .acknowledgement(let stream, _, _, _), .reply(let stream, _),
-            .recall(let stream), .credit(let stream), .offer(let stream, _), .gone(let stream),
+            .recall(let stream, _), .credit(let stream), .offer(let stream, _), .gone(let stream),
             .refusal(let stream, _):
             stream
         case .other: nil
@@ -192,7 +195,8 @@ extension WireTap.Frame: CustomStringConvertible {
         case .attached(let stream, let replayed): "attached \(stream), \(replayed) replayed"
         case .acknowledgement(let stream, let first, let last, _): "acknowledgement \(stream) \(first)...\(last)"
         case .reply(let stream, let number): "reply \(stream) at \(number)"
-        case .recall(let stream): "recall \(stream)"
+        case .recall(let stream, let position):
+            "recall \(stream)" + (position.map { " after \($0.number)" } ?? "")
         case .credit(let stream): "credit \(stream)"
         case .offer(let stream, let isAdoption): "offer \(stream)\(isAdoption ? " to adopt" : "")"
         case .gone(let stream): "gone \(stream)"
