@@ -20,15 +20,12 @@ import Testing
     /// kept, a session deleted under way. Gives what its calls returned, in order.
     private func converse(_ ground: Ground, _ client: SessionClient<Diary>) async throws -> [String] {
         var replies: [String] = []
-        let confirmations = ground.proxy.count(.confirm)
         for text in ["a", "b"] { replies.append(try await client.send(Diary.Write(text))) }
         #expect(try await client.send(Diary.Read()) == replies)
         replies += try await client.send(contentsOf: ["c", "d", "e", "f"].map { Diary.Write($0) })
         await ground.a.delete(client)
         replies += try await client.send(contentsOf: ["g", "h"].map { Diary.Write($0) })
         #expect(try await client.send(Diary.Read()) == replies)
-        // A client that falls silent confirms by itself.
-        try await eventually("it confirms") { ground.proxy.count(.confirm) > confirmations }
         return replies
     }
 
@@ -67,12 +64,15 @@ import Testing
             return action
         }
         let log = MemoryLog()
+        let confirmations = ground.proxy.count(.confirm)
         let client = try await ground.open(Diary.self, log, configuration: Self.configuration)
         do {
             let replies = try await within(.seconds(30), "every send returns") { [ground] in
                 try await converse(ground, client)
             }
             #expect(replies == Self.lines, "\(type) \(turn)")
+            // A client that falls silent confirms by itself.
+            try await eventually("it confirms") { ground.proxy.count(.confirm) > confirmations }
         } catch let error as RecallError {
             #expect([.unexpectedFrame, .malformedFrame].contains(error.code), "\(type) \(turn): \(error)")
             #expect(action == .batchTwice || Self.history.contains(type), "\(type) \(turn): \(error)")
