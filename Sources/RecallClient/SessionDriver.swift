@@ -37,7 +37,6 @@ final class SessionDriver: LinkUser {
     private var opening: EventLoopPromise<Void>?
     private var isPumpScheduled = false
     private var isConfirmationScheduled = false
-    private static let confirmationDelay = TimeAmount.milliseconds(50)
     private var isClosed = false
     private var closing: [EventLoopPromise<Void>] = []
     /// True after a refusal or drain: stay quiet until the next connection.
@@ -45,7 +44,6 @@ final class SessionDriver: LinkUser {
     /// Ends a pause that the server asked of this session alone.
     private var holdTimer: Scheduled<Void>?
     private var backoff: Backoff
-    private var stallTimer: RepeatedTask?
     /// When something was last heard of what is unanswered.
     private var progress: NIODeadline
     var isInBatch = false
@@ -96,10 +94,6 @@ final class SessionDriver: LinkUser {
         limits.rideAlong = link.configuration.rideAlong
         limits.defersConfirmations = true
         core = Core(ClientMachine(recovered, limits: limits, cryptography))
-        let bound = NIOLoopBound(self, eventLoop: link.eventLoop)
-        stallTimer = link.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
-            bound.value.checkProgress()
-        }
     }
 
     /// Ends the client. What was persisted stays in the log; callers that wait get `closed`.
@@ -133,7 +127,6 @@ final class SessionDriver: LinkUser {
             link.closeStream(stream)
         }
         stream = nil
-        stallTimer?.cancel()
         holdTimer?.cancel()
         link.remove(self)
     }
@@ -341,11 +334,10 @@ final class SessionDriver: LinkUser {
     private func scheduleConfirmation() {
         guard !isConfirmationScheduled else { return }
         isConfirmationScheduled = true
-        let bound = NIOLoopBound(self, eventLoop: link.eventLoop)
-        link.eventLoop.scheduleTask(in: Self.confirmationDelay) { bound.value.confirm() }
+        link.confirmSoon(self)
     }
 
-    private func confirm() {
+    func confirm() {
         isConfirmationScheduled = false
         guard !isClosed else { return }
         core?.machine.confirm()
@@ -469,11 +461,16 @@ final class SessionDriver: LinkUser {
     }
 
     /// A server that lives but has lost the session says nothing: what is unanswered for too long is sent again.
-    private func checkProgress() {
-        let now = link.eventLoop.now
-        guard core?.machine.hasUnanswered == true, core?.machine.isLive == true else { return progress = now }
-        guard (now - progress).nanoseconds > link.configuration.silenceLimit.nanoseconds else { return }
-        progress = now
+    func isStalled(at now: NIODeadline) -> Bool {
+        guard core?.machine.hasUnanswered == true, core?.machine.isLive == true else {
+            progress = now
+            return false
+        }
+        return (now - progress).nanoseconds > link.configuration.silenceLimit.nanoseconds
+    }
+
+    func stalled() {
+        progress = link.eventLoop.now
         core?.machine.stalled()
         pump()
     }

@@ -12,11 +12,7 @@ extension Cryptography {
     public static let swiftCrypto = Cryptography(
         sha256: { sha256($0, $1) },
         hmac: { hmac($0, $1) },
-        hkdf: { secret, salt, purpose in
-            let key = HKDF<SHA256>.deriveKey(
-                inputKeyMaterial: symmetric(secret), salt: data(salt), info: data(purpose), outputByteCount: 32)
-            return key.withUnsafeBytes { Digest(RawSpan(_unsafeBytes: $0)) ?? Digest() }
-        },
+        hkdf: { hkdf($0, $1, $2) },
         encrypt: { key, nonce, plain, associated in
             do {
                 let box = try plain.withUnsafeBytes { plain in
@@ -61,6 +57,23 @@ extension Cryptography {
         }
         let digest = sha256(inner.span.bytes, message)
         return digest.withBytes { sha256(outer.span.bytes, $0) }
+    }
+
+    /// RFC 5869 with 32 bytes of output: one step to extract, and one to expand. As above, a fifth of the library's time.
+    private static func hkdf(_ secret: RecallCore.Digest, _ salt: RawSpan, _ purpose: RawSpan) -> RecallCore.Digest {
+        // A key that is missing is one of zeros (section 2.2), and HMAC fills a shorter one up with zeros.
+        guard salt.byteCount <= 32 else {
+            let key = HKDF<SHA256>.deriveKey(
+                inputKeyMaterial: symmetric(secret), salt: data(salt), info: data(purpose), outputByteCount: 32)
+            return key.withUnsafeBytes { RecallCore.Digest(RawSpan(_unsafeBytes: $0)) ?? RecallCore.Digest() }
+        }
+        var key = [UInt8](repeating: 0, count: 32)
+        for index in 0..<salt.byteCount { key[index] = salt.unsafeLoad(fromByteOffset: index, as: UInt8.self) }
+        let extracted = secret.withBytes { hmac(RecallCore.Digest(key) ?? RecallCore.Digest(), $0) }
+        var info = ByteWriter(capacity: purpose.byteCount + 1)
+        info.append(purpose)
+        info.integer(UInt8(1))
+        return hmac(extracted, info.bytes.span.bytes)
     }
 
     private static func digest(_ value: some ContiguousBytes) -> RecallCore.Digest {

@@ -1,3 +1,4 @@
+import struct Crypto.HKDF
 import struct Crypto.HMAC
 import struct Crypto.SHA256
 import struct Crypto.SymmetricKey
@@ -15,6 +16,20 @@ import Testing
             let key = try #require(Digest(secret))
             let code = HMAC<SHA256>.authenticationCode(for: message, using: SymmetricKey(data: secret))
             #expect(Cryptography.swiftCrypto.hmac(key, message.span.bytes).bytes == Array(code), "key \(secret)")
+        }
+    }
+
+    @Test func hkdf() throws {
+        var generator = SystemRandomNumberGenerator()
+        for length in [0, 1, 32, 33, 100] {
+            let secret = (0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            let salt = (0..<length).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            let purpose = Array("a purpose".utf8)
+            let key = HKDF<SHA256>.deriveKey(
+                inputKeyMaterial: SymmetricKey(data: secret), salt: salt, info: purpose, outputByteCount: 32)
+            let derived = Cryptography.swiftCrypto.hkdf(
+                try #require(Digest(secret)), salt.span.bytes, purpose.span.bytes)
+            #expect(derived.bytes == key.withUnsafeBytes { Array($0) }, "secret \(secret), salt \(salt)")
         }
     }
 

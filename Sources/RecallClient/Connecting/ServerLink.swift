@@ -20,6 +20,12 @@ protocol LinkUser: AnyObject {
     func drained()
     /// No server can be reached that would have this client: wrong protocol version or credentials.
     func linkFailed(_ code: FaultCode, _ text: String)
+    /// True if nothing was heard for too long of what is unanswered. Asked once a second.
+    func isStalled(at now: NIODeadline) -> Bool
+    /// It was: attach anew.
+    func stalled()
+    /// The moment that it asked for has come.
+    func confirm()
 }
 
 /// One connection at a time to one of several servers, kept up as long as somebody uses it; confined to its event loop.
@@ -48,6 +54,10 @@ final class ServerLink {
     private var attempts = 0
     private var lastHeard: NIODeadline
     private var heartbeat: RepeatedTask?
+    /// Looks after all users at once: a timer for each of many thousands kept their loop busy with timers.
+    private var watch: RepeatedTask?
+    private var confirming: [any LinkUser] = []
+    private static let confirmationDelay = TimeAmount.milliseconds(50)
     private var isInBatch = false
     /// Who got a frame in the present batch.
     private var batch: [any LinkUser] = []
@@ -80,6 +90,12 @@ final class ServerLink {
     func add(_ user: any LinkUser) {
         lastUser += 1
         users[ObjectIdentifier(user)] = (lastUser, user)
+        if watch == nil {
+            let bound = NIOLoopBound(self, eventLoop: eventLoop)
+            watch = eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
+                bound.value.lookAfterUsers()
+            }
+        }
         switch state {
         case .idle: connect()
         case .open: user.connected()
@@ -90,7 +106,33 @@ final class ServerLink {
     /// The user closes its streams itself.
     func remove(_ user: any LinkUser) {
         guard users.removeValue(forKey: ObjectIdentifier(user)) != nil else { return }
-        if users.isEmpty { close() }
+        guard users.isEmpty else { return }
+        watch?.cancel()
+        watch = nil
+        close()
+    }
+
+    private func lookAfterUsers() {
+        let now = eventLoop.now
+        let stalled = users.values.filter { $0.user.isStalled(at: now) }
+        for (_, user) in stalled.sorted(by: { $0.order < $1.order }) { user.stalled() }
+    }
+
+    /// Has the user confirm in a moment, together with others that ask for it.
+    func confirmSoon(_ user: any LinkUser) {
+        confirming.append(user)
+        guard confirming.count == 1 else { return }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        eventLoop.scheduleTask(in: Self.confirmationDelay) { bound.value.confirmAll() }
+    }
+
+    private func confirmAll() {
+        let users = confirming
+        confirming = []
+        isInBatch = true
+        for user in users { user.confirm() }
+        isInBatch = false
+        if case .open(let connection, _) = state { connection.flush() }
     }
 
     /// A stream of the present connection.
