@@ -74,9 +74,12 @@ struct Run: AsyncParsableCommand {
             command: "make bench" + (quick ? " QUICK=1" : ""))
         defer { suite.end() }
         let started = ContinuousClock.now
-        for group in groups.isEmpty ? Group.allCases : groups { try await measure(group, suite) }
-        suite.report.seconds = (ContinuousClock.now - started).seconds
-        try write(suite.report, suite.say)
+        for group in groups.isEmpty ? Group.allCases : groups {
+            try await measure(group, suite)
+            suite.report.seconds = (ContinuousClock.now - started).seconds
+            try write(suite.report, suite.say)
+        }
+        print(json ? try suite.report.encoded : suite.report.table)
     }
 
     private func measure(_ group: Group, _ suite: Suite) async throws {
@@ -91,16 +94,13 @@ struct Run: AsyncParsableCommand {
         }
     }
 
+    /// After each group, so that a run that is stopped leaves what it found.
     private func write(_ report: Report, _ say: (String) -> Void) throws {
         try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        let encoded = try encoder.encode(report)
-        try encoded.write(to: URL(filePath: output + "/report.json"))
+        try report.encoded.write(toFile: output + "/report.json", atomically: true, encoding: .utf8)
         try report.table.write(toFile: output + "/table.md", atomically: true, encoding: .utf8)
         do { _ = try Plots(report: report, folder: output).draw() } catch let error as BenchError {
             say("without plots: \(error)")
         }
-        print(json ? String(decoding: encoded, as: UTF8.self) : report.table)
     }
 }

@@ -68,5 +68,14 @@ struct Report: Codable, Sendable {
         figures.first { $0.group == group && $0.setting == setting && $0.contender == contender }
     }
 
+    /// As JSON.
+    var encoded: String {
+        get throws {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+            return String(decoding: try encoder.encode(self), as: UTF8.self)
+        }
+    }
+
     func figures(_ group: String) -> [Figure] { figures.filter { $0.group == group } }
 }
