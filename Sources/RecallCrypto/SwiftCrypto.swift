@@ -42,8 +42,8 @@ extension Cryptography {
     }
 
     /// RFC 2104 over the library's SHA-256, with keys of 32 bytes: H(key ^ opad, H(key ^ ipad, message)). The library's
-    /// own `HMAC` takes six times as long (3.2 us for 96 bytes, most of it in unspecialised generic code); a test
-    /// compares the two.
+    /// own `HMAC` takes twice the instructions, most of the rest in unspecialised generic code; a test compares the
+    /// two.
     private static func hmac(_ key: RecallCore.Digest, _ message: RawSpan) -> RecallCore.Digest {
         var inner = InlineArray<64, UInt8>(repeating: 0x36)
         var outer = InlineArray<64, UInt8>(repeating: 0x5c)
@@ -59,7 +59,7 @@ extension Cryptography {
         return digest.withBytes { sha256(outer.span.bytes, $0) }
     }
 
-    /// RFC 5869 with 32 bytes of output: one step to extract, and one to expand. As above, a fifth of the library's time.
+    /// RFC 5869 with 32 bytes of output: one step to extract, and one to expand, of our own for the same reason.
     private static func hkdf(_ secret: RecallCore.Digest, _ salt: RawSpan, _ purpose: RawSpan) -> RecallCore.Digest {
         // A key that is missing is one of zeros (section 2.2), and HMAC fills a shorter one up with zeros.
         guard salt.byteCount <= 32 else {

@@ -20,7 +20,7 @@ struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "recall-bench",
         abstract: "Measures Recall beside bare limits and alternatives, in one run.",
-        subcommands: [Run.self, Exercise.self, Serve.self], defaultSubcommand: Run.self)
+        subcommands: [Run.self, Draw.self, Exercise.self, Serve.self], defaultSubcommand: Run.self)
 }
 
 /// The roles of the suite's children.
@@ -102,5 +102,19 @@ struct Run: AsyncParsableCommand {
         do { _ = try Plots(report: report, folder: output).draw() } catch let error as BenchError {
             say("without plots: \(error)")
         }
+    }
+}
+
+struct Draw: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Draws the plots of a report again, and prints its table.")
+
+    @Argument(help: "A report.json.") var report: String
+    @Option(help: "Where the plots go.") var output = ".build-bench/report"
+
+    func run() async throws {
+        let report = try JSONDecoder().decode(Report.self, from: Data(contentsOf: URL(filePath: report)))
+        _ = try Plots(report: report, folder: output).draw()
+        print(report.table)
     }
 }

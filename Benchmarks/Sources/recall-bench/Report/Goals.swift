@@ -107,8 +107,8 @@ extension Report {
                 "memory of a live session that idles, its 64-byte state included", atMost: 464, unit: "bytes",
                 idle.map { Ratio($0.median) }),
             Goal(
-                "\(idle?.setting ?? "0") live sessions, whole process", atMost: 600, unit: "MB",
-                idle?.notes?["process"].map { Ratio($0 / 1e6) }),
+                "1,000,000 live sessions, whole process", atMost: 600, unit: "MB",
+                idle?.setting == "1000000" ? idle?.notes?["process"].map { Ratio($0 / 1e6) } : nil),
         ]
     }
 

@@ -10,9 +10,9 @@ struct Plots {
     }
 
     private static let style = """
-        set terminal svg size 760,420 font "sans-serif,13" background "white"
+        set terminal svg size 960,440 font "sans-serif,13" background "white"
         set border 3 lc rgb "#888888"; set tics nomirror; set grid ytics lc rgb "#dddddd"
-        set key outside top left horizontal
+        set key outside right top vertical Left reverse; set bmargin 4.5
         set linetype 1 lc rgb "#1b6ca8" lw 2 pt 7 ps 0.7; set linetype 2 lc rgb "#d1495b" lw 2 pt 5 ps 0.7
         set linetype 3 lc rgb "#66a182" lw 2 pt 9 ps 0.8; set linetype 4 lc rgb "#edae49" lw 2 pt 11 ps 0.8
         set linetype 5 lc rgb "#6a4c93" lw 2 pt 13 ps 0.8; set linetype 6 lc rgb "#8d99ae" lw 2 pt 7 ps 0.6
@@ -39,6 +39,14 @@ struct Plots {
         return names
     }
 
+    /// A setting in three short lines.
+    private static func broken(_ setting: String) -> String {
+        setting.replacingOccurrences(of: ", ", with: "\\n").replacingOccurrences(of: " conn", with: "\\nconn")
+    }
+
+    /// gnuplot takes what follows an underscore for an index.
+    private static func plain(_ name: String) -> String { name.replacingOccurrences(of: "_", with: " ") }
+
     private func contenders(_ figures: [Figure]) -> [String] {
         figures.reduce(into: []) { if !$0.contains($1.contender) { $0.append($1.contender) } }
     }
@@ -54,16 +62,15 @@ struct Plots {
         var data = "$data << end\n"
         for setting in settings(figures) {
             let values = names.map { report.figure("alternatives", setting, $0).map { "\($0.median)" } ?? "NaN" }
-            data += "\"\(setting.replacingOccurrences(of: ", ", with: "\\n"))\" \(values.joined(separator: " "))\n"
+            data += "\"\(Self.broken(setting))\" \(values.joined(separator: " "))\n"
         }
         let parts = names.enumerated().map {
-            "$data using \($0.offset + 2):xtic(1) title \"\($0.element)\" lt \($0.offset + 1)"
+            "$data using \($0.offset + 2):xtic(1) title \"\(Self.plain($0.element))\" lt \($0.offset + 1)"
         }
         return data + """
             end
-            set key outside top left horizontal maxcols 3
             set style data histograms; set style histogram clustered gap 1; set style fill solid border -1
-            set boxwidth 0.95; set logscale y; set ylabel "256-byte updates per second"
+            set boxwidth 0.95; set logscale y; set format y "10^{%T}"; set ylabel "256-byte updates per second"
             plot \(parts.joined(separator: ", "))
 
             """
@@ -71,7 +78,9 @@ struct Plots {
 
     private var latency: String? {
         let figures = (report.figures("wire") + report.figures("alternatives")).filter {
+            // Recall with a memory log is there already, as `send`.
             $0.latency != nil && $0.setting.hasPrefix("1 connection") && $0.setting.hasSuffix("window 1")
+                && $0.contender != "Recall, memory log"
         }
         guard !figures.isEmpty else { return nil }
         var data = "", parts: [String] = []
@@ -81,10 +90,12 @@ struct Plots {
                 data += "\(place) \(figure.latency?[name] ?? 0) \(name)\n"
             }
             data += "end\n"
-            parts.append("$d\(index) using 1:2:xtic(3) with linespoints title \"\(figure.contender)\" lt \(index + 1)")
+            let name = Self.plain(figure.contender)
+            parts.append(
+                "$d\(index) using 1:2:xtic(3) with linespoints lt \(index + 1) title \"\(name)\""
+            )
         }
         return data + """
-            set key outside top left horizontal maxcols 3
             set logscale y; set xrange [-0.2:3.2]; set ylabel "microseconds, one message at a time"
             plot \(parts.joined(separator: ", "))
 
@@ -118,7 +129,7 @@ struct Plots {
             parts.append("$d\(index) using 1:2 with linespoints title \"\(name)\" lt \(index + 1)")
         }
         return data + """
-            set logscale xy; set format x "10^{%T}"; set xlabel "\(x)"; set ylabel "\(y)"
+            set logscale xy; set format xy "10^{%T}"; set xlabel "\(x)"; set ylabel "\(y)"
             plot \(parts.joined(separator: ", "))
 
             """
