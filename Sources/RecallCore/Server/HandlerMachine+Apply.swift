@@ -96,7 +96,12 @@ extension HandlerMachine {
                 let head = slot.window.head.number
             #endif
             if number <= head {
-                guard slot.window.position(at: number)?.seal == seal else { return false }
+                #if RECALL_PLANTED_BUGS
+                    let isKept = PlantedBug.isActive(.orphanKept)
+                    guard isKept || slot.window.position(at: number)?.seal == seal else { return false }
+                #else
+                    guard slot.window.position(at: number)?.seal == seal else { return false }
+                #endif
                 if number > slot.matched, let entry = slot.window.entry(at: number) {
                     count(slot, replyBytes: entry.determinants.count + entry.reply.count)
                 }
