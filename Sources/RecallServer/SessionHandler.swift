@@ -153,7 +153,7 @@ public final class SessionHandler: Sendable {
     }
 
     /// The key ring. Setting it issues from its newest key and deletes the sessions of keys that are gone from it;
-    /// their clients are refused with `unknownKey` from then on. See ``KeyRing`` for how several servers change keys.
+    /// their clients are refused with `unknownKey` from then on. See `KeyRing` for how several servers change keys.
     public var keys: KeyRing {
         get { naming.withLock { $0.ring } }
         set {
