@@ -15,9 +15,9 @@ import Testing
 
     // MARK: Threads
 
-    /// Replies, errors and cancellation are the same for a task on the client's loop.
+    /// Replies and errors are the same for a task on the client's loop.
     @Test(.timeLimit(.minutes(1))) func sendingFromTheClientsLoop() async throws {
-        try await withServer(TestServer(Counter(), Journal())) { server in
+        try await withServer(TestServer(Counter())) { server in
             let client = try await open(server)
             try await withTaskExecutorPreference(client.loopExecutor) {
                 for number in 1...100 {
@@ -27,12 +27,6 @@ import Testing
                 let sums = try await client.send(contentsOf: (1...5).map { Counter.Add(amount: $0) })
                 #expect(sums.last == 115)
             }
-            let waiting = Task(executorPreference: client.loopExecutor) {
-                try await Task.sleep(for: .seconds(60))
-                return try await client.send(Counter.Add(amount: 1))
-            }
-            waiting.cancel()
-            await #expect(throws: CancellationError.self) { try await waiting.value }
             await client.close()
             await #expect(throws: RecallError.self) {
                 try await withTaskExecutorPreference(client.loopExecutor) { try await client.send(Counter.Total()) }
