@@ -5,6 +5,8 @@ struct Campaign: Sendable {
     let workspace: Workspace
     let extent: Extent
     private let ending = Gate<Bool>()
+    /// So many kills of servers take long enough for each fault to happen many times.
+    private static let enoughForAll = 150
 
     init(_ workspace: Workspace, _ extent: Extent) { (self.workspace, self.extent) = (workspace, extent) }
 
@@ -43,8 +45,13 @@ struct Campaign: Sendable {
             await pause(0.02)
         }
         ending.open(true)
-        if let kills = extent.kills, workspace.tally.now[.serverKills] < kills.servers {
-            workspace.tally.problem("only \(workspace.tally.now[.serverKills]) servers were killed in the time given")
+        guard let kills = extent.kills else { return }
+        let counts = workspace.tally.now
+        if counts[.serverKills] < kills.servers || counts[.clientKills] < kills.clients {
+            workspace.tally.problem(
+                "only \(counts[.serverKills]) servers and \(counts[.clientKills]) clients were killed in the time given")
         }
+        guard kills.servers >= Self.enoughForAll else { return }
+        for item in Item.faults where counts[item] == 0 { workspace.tally.problem("never happened: \(item.rawValue)") }
     }
 }

@@ -120,7 +120,6 @@ struct SessionSlot: Sendable {
 /// The processes that are a session's client, one after the other.
 struct ClientRun: Sendable {
     var plan: ClientProcess.Plan
-    /// Garbage may reach it, which a client without TLS may take for a refusal: then it ends, and says why.
     let isProxied: Bool
     private(set) var client: ClientProcess?
     /// No more updates follow.
@@ -161,7 +160,8 @@ struct ClientRun: Sendable {
         if end == .code(0), isComplete { return true }
         unexpectedEnds += 1
         let words = record.now.words.joined(separator: " ")
-        if isProxied, end == .code(1), !words.isEmpty {
+        // Garbage before a hello is one of another protocol: without TLS its client cannot know better, and ends.
+        if isProxied, end == .code(1), words.contains("protocolVersion: ") {
             workspace.tally.add(.endedByGarbage)
         } else {
             workspace.tally.problem("\(record.name): a client ended by itself, \(end): \(words.prefix(400))")

@@ -43,9 +43,6 @@ final class SessionRecord: Sendable {
         var words: [String] = []
         /// What it said last of its connection.
         var lastEvent = ""
-        /// Updates that a client called unknown: each is still to be answered, or was applied.
-        var unknown = 0
-        var recalls = 0
 
         /// What to tell of a client that did not do what it should.
         var said: String { (words.suffix(10) + [lastEvent]).joined(separator: " ") }
@@ -108,10 +105,8 @@ final class SessionRecord: Sendable {
         guard number <= known.updates.count else {
             return tally.problem("\(name): an answer to update \(number), of \(known.updates.count)", .twice)
         }
-        if object["unknown"] != nil {
-            state.withLock { $0.unknown += 1 }
-            return
-        }
+        // Still to be answered, or applied.
+        if object["unknown"] != nil { return }
         if known.answersOfProcess > 0, number != known.answered + 1 {
             tally.problem("\(name): after the answer to \(known.answered) came the one to \(number)")
         }
@@ -139,7 +134,6 @@ final class SessionRecord: Sendable {
             state.withLock { $0.lastEvent = line }
             switch event {
             case "recalled":
-                state.withLock { $0.recalls += 1 }
                 tally.add(.recalls)
                 tally.add(.messagesReplayed, object["messages"] as? Int ?? 0)
             case "adopted":

@@ -38,6 +38,13 @@ enum Item: String, CaseIterable, Sendable {
     case mismatches = "mismatches"
     case filesLeft = "files left by servers"
 
+    /// What a campaign does to servers, clients and connections. A long one in which any of these is 0 has failed.
+    static let faults: [Item] = [
+        .serverKills, .serverKillsStarting, .serverKillsStopped, .serverStops, .clientKills, .clientStops,
+        .delaysToTenth, .delaysToSecond, .delaysToFive, .delaysToTwenty, .proxyLatency, .proxyCut, .proxyHalfOpen,
+        .proxySilence, .proxyByByte, .proxyGarbage,
+    ]
+
     /// A run in which any of these is not 0 has failed.
     var isFailure: Bool { [.lost, .twice, .mismatches, .filesLeft].contains(self) }
 }
