@@ -5,8 +5,6 @@ struct Campaign: Sendable {
     let workspace: Workspace
     let extent: Extent
     private let ending = Gate<Bool>()
-    /// So many kills of servers take long enough for each fault to happen many times.
-    private static let enoughForAll = 150
 
     init(_ workspace: Workspace, _ extent: Extent) { (self.workspace, self.extent) = (workspace, extent) }
 
@@ -51,7 +49,8 @@ struct Campaign: Sendable {
             workspace.tally.problem(
                 "only \(counts[.serverKills]) servers and \(counts[.clientKills]) clients were killed in the time given")
         }
-        guard kills.servers >= Self.enoughForAll else { return }
-        for item in Item.faults where counts[item] == 0 { workspace.tally.problem("never happened: \(item.rawValue)") }
+        for item in Item.faults(inKills: kills.servers) where counts[item] == 0 {
+            workspace.tally.problem("never happened: \(item.rawValue)")
+        }
     }
 }
