@@ -47,7 +47,8 @@ struct Campaign: Sendable {
         let counts = workspace.tally.now
         if counts[.serverKills] < kills.servers || counts[.clientKills] < kills.clients {
             workspace.tally.problem(
-                "only \(counts[.serverKills]) servers and \(counts[.clientKills]) clients were killed in the time given")
+                "only \(counts[.serverKills]) servers and \(counts[.clientKills]) clients were killed in the time given"
+            )
         }
         for item in Item.faults(inKills: kills.servers) where counts[item] == 0 {
             workspace.tally.problem("never happened: \(item.rawValue)")
