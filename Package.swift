@@ -83,7 +83,9 @@ let package = Package(
             dependencies: [
                 "RecallCore", "RecallCrypto", "RecallTesting", .product(name: "Crypto", package: "swift-crypto"),
             ], exclude: ["Transcripts"]),
-        .testTarget(name: "RecallTests", dependencies: ["Recall", "RecallCore", "RecallCrypto", "RecallExamples"]),
+        .testTarget(
+            name: "RecallTests",
+            dependencies: ["Recall", "RecallCore", "RecallCrypto", "RecallExamples", "RecallTesting"]),
         .testTarget(
             name: "RecallLogTests",
             dependencies: ["CSQLite", "RecallClient", "RecallCore", "RecallCrypto", "RecallSQLite", "RecallTesting"]),

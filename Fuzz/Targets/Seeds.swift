@@ -1,4 +1,5 @@
 import Foundation
+import RecallTesting
 
 /// The first corpora: the frames of the vectors, alone and in the middle of a conversation, and scripts of any kind.
 enum Seeds {
@@ -11,9 +12,9 @@ enum Seeds {
         }
         // As a body, and as a piece of a stream.
         try write(frames + frames.map { length($0.count) + $0 }, to: folder + "/frames")
-        var random = SeededBytes()
+        var random = SeededGenerator(seed: 1)
         for target in ["handler", "client", "readers", "log"] {
-            let scripts = (0..<200).map { index in (0..<(8 + index * 2)).map { _ in random.next() } }
+            let scripts = (0..<200).map { index in random.bytes(8 + index * 2) }
             let isConversation = target == "handler" || target == "client"
             try write(scripts + (isConversation ? frames.compactMap(conversation) : []), to: folder + "/" + target)
         }
@@ -67,18 +68,5 @@ enum Seeds {
         for (index, input) in inputs.enumerated() {
             try Data(input).write(to: URL(filePath: folder + "/seed-\(index)"))
         }
-    }
-}
-
-/// The same bytes every time (splitmix64; Steele, Lea, Flood 2014).
-private struct SeededBytes {
-    private var state: UInt64 = 1
-
-    mutating func next() -> UInt8 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ (value >> 27)) &* 0x94d0_49bb_1331_11eb
-        return UInt8(truncatingIfNeeded: value ^ (value >> 31))
     }
 }

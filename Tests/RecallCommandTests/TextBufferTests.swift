@@ -1,5 +1,6 @@
 import Foundation
 @testable import RecallCommand
+import RecallTesting
 import Testing
 
 @Suite struct TextBufferTests {
@@ -63,7 +64,7 @@ import Testing
     /// Large random edits over many chunks, against the plainest computation there is.
     @Test(arguments: [1, 2, 3, 4] as [UInt64])
     func agreesWithAnArray(seed: UInt64) throws {
-        var random = SeededRandom(seed: seed)
+        var random = SeededGenerator(seed: seed)
         var (buffer, plain) = (TextBuffer(), PlainText())
         let alphabet = ["a", "é", "記", "🙂", "e\u{301}"]
         for turn in 0..<400 {

@@ -1,4 +1,5 @@
 @testable import RecallCommand
+import RecallTesting
 import Testing
 
 @Suite struct TypistTests {
@@ -10,7 +11,7 @@ import Testing
 
     /// The numbers of the published algorithm for seed 1234567.
     @Test func drawsFromSplitMix64() {
-        var random = SeededRandom(seed: 1_234_567)
+        var random = SeededGenerator(seed: 1_234_567)
         let numbers = (0..<3).map { _ in random.next() }
         #expect(numbers == [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423])
         #expect((0..<1000).allSatisfy { _ in (0..<7).contains(random.below(7)) })

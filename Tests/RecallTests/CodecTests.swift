@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Recall
 import RecallCore
+import RecallTesting
 import Testing
 
 struct Point: BinaryCodable, Equatable {
@@ -74,7 +75,7 @@ struct Plane: Session {
     }
 
     @Test func floatsComeBackBitByBit() throws {
-        var random = SplitMix(state: 0xf10a7)
+        var random = SeededGenerator(seed: 0xf10a7)
         var doubles: [Double] = [0, -0.0, .pi, .ulpOfOne, .leastNonzeroMagnitude, .greatestFiniteMagnitude, .infinity]
         doubles += (0..<2000).map { _ in Double(bitPattern: random.next()) }.filter { !$0.isNaN }
         let back: [Double] = try value(try json(doubles))

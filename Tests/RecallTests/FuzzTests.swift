@@ -1,6 +1,7 @@
 import Recall
 import RecallCore
 import RecallExamples
+import RecallTesting
 import Testing
 
 /// Bytes from a stranger: whatever they are, a verdict comes back, and the state changes only with `.applied`.
@@ -16,7 +17,7 @@ import Testing
 
     /// Random bytes, cut or changed valid ones, and valid ones.
     func fuzz<S: Session>(_ session: S, seed: UInt64, rounds: Int = 400, valid: [[UInt8]]) throws {
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         let harness = Harness(session)
         for round in 0..<rounds {
             var bytes = valid.randomElement(using: &random) ?? []
@@ -74,7 +75,7 @@ import Testing
     }
 
     @Test(arguments: seeds) func outcomes(seed: UInt64) throws {
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         let harness = Harness(Bank(gateway: NoGateway()))
         let content = try harness.content(Bank.Transfer(amount: 1, to: "CH93"))
         _ = try harness.apply(Bank.Deposit(amount: 10))

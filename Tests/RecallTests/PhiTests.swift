@@ -1,5 +1,6 @@
 import Recall
 import RecallCore
+import RecallTesting
 import Testing
 
 @Suite struct PhiTests {
@@ -109,7 +110,7 @@ import Testing
     /// The solved time and the formula agree: whatever was heard, phi passes the threshold where `nextCheck` says.
     @Test(arguments: [1, 2, 3] as [UInt64])
     func theSolvedTimeAgreesWithTheFormula(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         let settings = PhiAccrualDetector.Settings(threshold: 0.5 + Double(random.next() % 12), sampleCount: 16)
         var detector = PhiAccrualDetector(settings: settings, at: zero), now: Int64 = 0
         for round in 0..<500 {

@@ -24,22 +24,6 @@ func digest(repeating byte: UInt8) -> Digest { Digest([UInt8](repeating: byte, c
 
 let testKeys = SessionKeys(root: digest(repeating: 7), vector: digest(repeating: 9), .swiftCrypto)
 
-/// Reproducible randomness: SplitMix64 (Steele, Lea, Flood 2014).
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-
-    mutating func bytes(_ count: Int) -> [UInt8] {
-        (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &self) }
-    }
-}
-
 /// One hosted copy and the log that its client would keep.
 final class Harness<S: Session> {
     struct Entry: Equatable {

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import RecallTesting
 
 /// What a demonstration is to do; all of it follows from the options and the seed.
 struct DemoPlan: Sendable {
@@ -29,14 +30,14 @@ struct DemoPlan: Sendable {
         self.updates = min(updates ?? recording?.count ?? 2000, recording?.count ?? .max)
         self.rate = rate ?? (recording == nil ? 250 : 0)
         (self.recording, self.seed, self.tool) = (recording, seed, tool)
-        var random = SeededRandom(seed: seed)
+        var random = SeededGenerator(seed: seed)
         let total = sessions * self.updates
         self.serverKills = Self.moments(serverKills, in: total, &random)
         self.clientKills = Self.moments(clientKills, in: self.updates, &random)
     }
 
     /// Random moments between 2 and 98 percent of the way.
-    private static func moments(_ count: Int, in total: Int, _ random: inout SeededRandom) -> [Int] {
+    private static func moments(_ count: Int, in total: Int, _ random: inout SeededGenerator) -> [Int] {
         let margin = total / 50
         return (0..<count).map { _ in margin + random.below(total - 2 * margin) }.sorted()
     }
@@ -44,7 +45,7 @@ struct DemoPlan: Sendable {
     /// What is typed into a session, counted from 0.
     func edits(of session: Int) -> DemoEdits {
         if let recording { return DemoEdits(source: .recording(recording[..<updates])) }
-        var random = SeededRandom(seed: seed &+ 0x5eed)
+        var random = SeededGenerator(seed: seed &+ 0x5eed)
         for _ in 0..<session { _ = random.next() }
         return DemoEdits(source: .typist(Typist(seed: random.next()), left: updates))
     }

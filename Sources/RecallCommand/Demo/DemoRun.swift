@@ -1,4 +1,5 @@
 internal import Foundation
+internal import RecallTesting
 
 /// Carries a demonstration out.
 struct DemoRun: Sendable {
@@ -64,7 +65,7 @@ struct DemoRun: Sendable {
     }
 
     private func killAgainAndAgain(_ server: DemoServer) async throws {
-        var random = SeededRandom(seed: plan.seed &+ 0xdead)
+        var random = SeededGenerator(seed: plan.seed &+ 0xdead)
         for (index, moment) in plan.serverKills.enumerated() {
             while tally.now.typed < moment { try await Task.sleep(for: .milliseconds(2)) }
             try await server.kill()

@@ -3,6 +3,7 @@ internal import Recall
 internal import RecallClient
 internal import RecallCore
 internal import RecallSQLite
+internal import RecallTesting
 
 /// One session of a demonstration and whoever types into it.
 protocol DemoTypist: Sendable {
@@ -15,10 +16,10 @@ protocol DemoTypist: Sendable {
 /// The pauses between keystrokes.
 struct DemoPace: Sendable {
     private let rate: Int
-    private var random: SeededRandom
+    private var random: SeededGenerator
     private var owed = Duration.zero
 
-    init(rate: Int, seed: UInt64) { (self.rate, random) = (rate, SeededRandom(seed: seed)) }
+    init(rate: Int, seed: UInt64) { (self.rate, random) = (rate, SeededGenerator(seed: seed)) }
 
     /// Between half and one and a half of the usual pause. Short ones are saved up: a timer has its own idea of them.
     mutating func pause() async throws {

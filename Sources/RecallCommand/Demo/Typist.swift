@@ -1,3 +1,5 @@
+internal import RecallTesting
+
 /// Somebody at a keyboard: types words, slips and corrects it, jumps about, selects and replaces, pastes now and then.
 /// Endless, and the same for the same seed. Every edit fits the text that the edits before it made of an empty one.
 package struct Typist: Sequence, IteratorProtocol, Sendable {
@@ -7,14 +9,14 @@ package struct Typist: Sequence, IteratorProtocol, Sendable {
         case paste(String, replacing: Int)
     }
 
-    private var random: SeededRandom
+    private var random: SeededGenerator
     /// What the typist has decided to do and not yet done, last first.
     private var strokes: [Stroke] = []
     private var cursor = 0
     /// The text's length in code points.
     private var length = 0
 
-    package init(seed: UInt64) { random = SeededRandom(seed: seed) }
+    package init(seed: UInt64) { random = SeededGenerator(seed: seed) }
 
     /// Never nil.
     package mutating func next() -> TextEdit? { edit() }

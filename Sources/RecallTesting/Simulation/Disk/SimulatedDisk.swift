@@ -26,7 +26,7 @@ final class SimulatedDisk: @unchecked Sendable {
     private var contents: [String: (bytes: [UInt8], opened: Int)] = [:]
     /// Since each file's last sync, in order.
     private var unsynced: [String: [Write]] = [:]
-    /// So many of the next writes fail.
+    /// So many of the next writes and truncations fail.
     var failures = 0
     /// The next of these fails, and tells so.
     var failing: [Operation: () -> Void] = [:]
@@ -89,10 +89,17 @@ final class SimulatedDisk: @unchecked Sendable {
         onDeath()
     }
 
-    func willTruncate(_ name: String, to length: Int) {
+    /// False if the truncation is to fail. On a full disk it does not.
+    func willTruncate(_ name: String, to length: Int) -> Bool {
+        guard failures == 0 else {
+            failures -= 1
+            onFault()
+            return false
+        }
         let rest = current(name, length, Int.max)
         unsynced[name, default: []].append(Write(offset: length, before: rest, after: [], isTruncation: true))
         if rest.count > 0 { contents[name]?.bytes.removeLast(rest.count) }
+        return true
     }
 
     /// False if the sync fails: what was written since the last one may be on the medium or not.

@@ -162,7 +162,9 @@ extension SimulatedFiles {
         }
         methods.xTruncate = { file, length in
             guard let file, let (below, call) = SimulatedFiles.below(file) else { return SQLITE_IOERR }
-            if let record = SimulatedFiles.record(file) { record.disk.willTruncate(record.name, to: Int(length)) }
+            if let record = SimulatedFiles.record(file), !record.disk.willTruncate(record.name, to: Int(length)) {
+                return SQLITE_IOERR | (6 << 8)
+            }
             return call.xTruncate?(below, length) ?? SQLITE_IOERR
         }
         methods.xSync = { file, flags in

@@ -1,5 +1,6 @@
-/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): the same numbers for the same seed, on every platform and for ever.
-package struct SeededRandom: RandomNumberGenerator, Sendable {
+/// A small reproducible generator: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014). The same seed gives the same run on
+/// every platform.
+package struct SeededGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
     package init(seed: UInt64) { state = seed }
@@ -12,15 +13,19 @@ package struct SeededRandom: RandomNumberGenerator, Sendable {
         return mixed ^ (mixed >> 31)
     }
 
+    /// True so many times in a hundred.
+    package mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
+
     /// A number from 0 up to, not including, `bound`; 0 if there is none. By multiplication, not by the standard
     /// library, whose way from bits to ranges may change.
     package mutating func below(_ bound: Int) -> Int {
         bound > 0 ? Int(UInt64(bound).multipliedFullWidth(by: next()).high) : 0
     }
 
-    /// True `percent` times in a hundred.
-    package mutating func chance(_ percent: Int) -> Bool { below(100) < percent }
+    package mutating func bytes(_ count: Int) -> [UInt8] {
+        (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) }
+    }
 
     /// A generator for something else, independent of what this one gives from now on.
-    package mutating func fork() -> SeededRandom { SeededRandom(seed: next()) }
+    package mutating func fork() -> SeededGenerator { SeededGenerator(seed: next()) }
 }
