@@ -160,12 +160,7 @@ struct ClientRun: Sendable {
         if end == .code(0), isComplete { return true }
         unexpectedEnds += 1
         let words = record.now.words.joined(separator: " ")
-        // Garbage before a hello is one of another protocol: without TLS its client cannot know better, and ends.
-        if isProxied, end == .code(1), words.contains("protocolVersion: ") {
-            workspace.tally.add(.endedByGarbage)
-        } else {
-            workspace.tally.problem("\(record.name): a client ended by itself, \(end): \(words.prefix(400))")
-        }
+        workspace.tally.problem("\(record.name): a client ended by itself, \(end): \(words.prefix(400))")
         await pause(0.2)
         try await start()
         return false

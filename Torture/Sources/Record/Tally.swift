@@ -32,7 +32,6 @@ enum Item: String, CaseIterable, Sendable {
     case recalls = "recalls"
     case messagesReplayed = "messages replayed"
     case comparisons = "states compared"
-    case endedByGarbage = "clients ended by garbage, started again"
     case lost = "acknowledged updates lost"
     case twice = "updates applied twice"
     case mismatches = "mismatches"
