@@ -15,6 +15,9 @@ internal import RecallCrypto
 /// let account = try await connector.open(Bank.self, log: .sqlite("account.db"))
 /// ```
 public final class SessionConnector: Sendable {
+    /// Threads of the clients' own, as many as NIO has by default: appends to logs would hold up whoever shared theirs.
+    private static let loops = MultiThreadedEventLoopGroup(numberOfThreads: NIOSingletons.groupLoopCountSuggestion)
+
     private let endpoints: [Endpoint]
     private let configuration: ClientConfiguration
     private let logger: Logger
@@ -38,7 +41,7 @@ public final class SessionConnector: Sendable {
         logger: Logger = Logger(label: "recall.client")
     ) {
         (self.endpoints, self.configuration, self.logger) = (endpoints, configuration, logger)
-        eventLoop = configuration.eventLoop ?? MultiThreadedEventLoopGroup.singleton.next()
+        eventLoop = configuration.eventLoop ?? Self.loops.next()
         link = .makeEmptyBox(eventLoop: eventLoop)
     }
 

@@ -388,18 +388,20 @@ final class SessionDriver: LinkUser {
     private func runLog() -> Bool {
         var hasLogged = false
         while let operation = core?.machine.nextLogOperation() {
-            if let immediate, case .append(let entries) = operation {
-                do throws(RecallError) {
-                    try immediate.appendNow(entries)
-                    core?.machine.logAnswered(.done)
-                    hasLogged = true
-                } catch {
-                    core?.machine.logFailed(error.code, error.message)
-                }
-                continue
+            guard let immediate, case .append(let entries) = operation else {
+                perform(operation)
+                break
             }
-            perform(operation)
-            break
+            do throws(RecallError) {
+                guard try immediate.appendNow(entries) else {
+                    perform(operation)
+                    break
+                }
+                core?.machine.logAnswered(.done)
+                hasLogged = true
+            } catch {
+                core?.machine.logFailed(error.code, error.message)
+            }
         }
         return hasLogged
     }
@@ -407,9 +409,13 @@ final class SessionDriver: LinkUser {
     private func perform(_ operation: LogOperation) {
         let bound = NIOLoopBound(self, eventLoop: link.eventLoop)
         let (log, eventLoop) = (log, link.eventLoop)
-        Task(executorPreference: link.configuration.surroundings.executor) {
-            let result: Result<LogAnswer, any Error>
-            do { result = .success(try await log.perform(operation)) } catch { result = .failure(error) }
+        guard let executor = link.configuration.surroundings.executor else {
+            // On the loop, so that nothing but the log's own thread, if it has one, has to wake for it.
+            Task(executorPreference: link.executor) { bound.value.logEnded(await log.result(of: operation)) }
+            return
+        }
+        Task(executorPreference: executor) {
+            let result = await log.result(of: operation)
             eventLoop.execute { bound.value.logEnded(result) }
         }
     }

@@ -36,8 +36,20 @@ extension Cryptography {
 
     private static func sha256(_ head: RawSpan, _ tail: RawSpan) -> RecallCore.Digest {
         var hash = SHA256()
-        head.withUnsafeBytes { hash.update(bufferPointer: $0) }
-        if tail.byteCount > 0 { tail.withUnsafeBytes { hash.update(bufferPointer: $0) } }
+        let count = head.byteCount + tail.byteCount
+        if count <= 512 {
+            // Each update costs as much as a block's hash: what is short is copied into one piece.
+            withUnsafeTemporaryAllocation(byteCount: 512, alignment: 8) { piece in
+                head.withUnsafeBytes { piece.copyMemory(from: $0) }
+                tail.withUnsafeBytes {
+                    UnsafeMutableRawBufferPointer(rebasing: piece[head.byteCount...]).copyMemory(from: $0)
+                }
+                hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: piece[..<count]))
+            }
+        } else {
+            head.withUnsafeBytes { hash.update(bufferPointer: $0) }
+            tail.withUnsafeBytes { hash.update(bufferPointer: $0) }
+        }
         return digest(hash.finalize())
     }
 

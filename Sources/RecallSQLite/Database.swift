@@ -12,6 +12,9 @@ public struct SQLiteFailure: Error, Hashable, Sendable, CustomStringConvertible 
 
     /// True if the file's bytes are at fault, not the system below or the moment.
     var isDamage: Bool { [SQLITE_CORRUPT, SQLITE_NOTADB].contains(code & 0xff) }
+
+    /// True if another process has the lock.
+    var isBusy: Bool { code & 0xff == SQLITE_BUSY }
 }
 
 /// One connection to one SQLite file. Not sendable: whoever owns it keeps it on one executor.
@@ -24,9 +27,13 @@ final class Database {
         case immutable
     }
 
+    static let patience: Int32 = 5_000
+
     let path: String
     private let handle: OpaquePointer
     private var statements: [String: Statement] = [:]
+    /// Pages in the write-ahead log after the last commit, since it was begun anew; 0 until there is one.
+    private(set) var logPages = 0
 
     /// `path` must be absolute.
     init(_ path: String, _ mode: Mode) throws(RecallError) {
@@ -42,14 +49,38 @@ final class Database {
         self.path = path
         handle = opened
         // A reader may hold a lock for a moment, for instance while it recovers the write-ahead log.
-        sqlite3_busy_timeout(handle, 5_000)
+        wait(Self.patience)
         // The file is not to be trusted: no memory map that a truncated file would turn into a signal, no functions
         // from its schema, and every page looked at before it is used.
         try execute("PRAGMA mmap_size=0; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON")
     }
 
     // Version 2 waits for statements that outlive the connection.
-    deinit { sqlite3_close_v2(handle) }
+    deinit {
+        _ = sqlite3_wal_hook(handle, nil, nil)
+        sqlite3_close_v2(handle)
+    }
+
+    /// Leaves it to the owner when pages are moved home from the write-ahead log, which syncs. SQLite by itself would do
+    /// so within a commit.
+    func keepLog() {
+        // Sound: the hook goes with this object, and is called by the connection's own commits only.
+        _ = sqlite3_wal_hook(
+            handle,
+            { context, _, _, pages in
+                if let context { Unmanaged<Database>.fromOpaque(context).takeUnretainedValue().logPages = Int(pages) }
+                return SQLITE_OK
+            }, Unmanaged.passUnretained(self).toOpaque())
+    }
+
+    /// Moves pages home. What a reader keeps from being moved stays for the next time.
+    func moveHome() {
+        sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_PASSIVE, nil, nil)
+        logPages = 0
+    }
+
+    /// Milliseconds to wait for another process's lock.
+    func wait(_ milliseconds: Int32) { sqlite3_busy_timeout(handle, milliseconds) }
 
     /// An absolute path as a `file:` address, since only that can say "immutable".
     private static func address(_ path: String, _ mode: Mode) -> String {

@@ -1,6 +1,7 @@
 internal import Dispatch
 public import Recall
 public import RecallCore
+internal import Synchronization
 
 extension MessageLog where Self == SQLiteLog {
     /// The log in a file, which is created at the first opening.
@@ -21,7 +22,7 @@ extension MessageLog where Self == SQLiteLog {
 ///
 /// Opening reads and checks the whole log once. Of a damaged one it keeps the longest history without a gap and leaves
 /// the original beside it as `FILE.damaged-1`, `-2` and so on, never deleted or overwritten; see `LogContents.damage`.
-public final class SQLiteLog: MessageLog {
+public final class SQLiteLog: ImmediateMessageLog {
     /// What an append survives once it has returned. Headers, checkpoints and what is set aside survive a loss of power
     /// under either.
     public struct Durability: Hashable, Sendable, CustomStringConvertible {
@@ -58,6 +59,7 @@ public final class SQLiteLog: MessageLog {
     public func open() async throws -> LogContents { try await store.open() }
     public func begin(_ header: LogHeader) async throws { try await store.begin(header) }
     public func append(_ entries: [LogEntry]) async throws { try await store.append(entries) }
+    public func appendNow(_ entries: [LogEntry]) throws(RecallError) -> Bool { try store.appendNow(entries) }
 
     public func keep(_ checkpoint: Checkpoint, truncating: SequenceNumber) async throws {
         try await store.keep(checkpoint, truncating: truncating)
@@ -90,6 +92,7 @@ public final class SQLiteLog: MessageLog {
 }
 
 /// What the log does, on a thread that may block: a sync takes milliseconds, and the concurrency pool has few threads.
+/// Only a short append without a sync is done where its caller is, for a change of thread costs more than it does.
 ///
 /// A dispatch queue lends that thread: a hop costs about 20 us there, the same as to a thread of the log's own
 /// (measured), and an idle log holds none.
@@ -97,54 +100,82 @@ private actor Store {
     nonisolated private let executor: any SerialExecutor
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
+    private struct Holding {
+        // In this order: the connection is closed before the lock is let go.
+        var writer: Writer?
+        var lock: WriterLock?
+    }
+
     private let path: String
     private let durability: SQLiteLog.Durability
-    // In this order: the connection is closed before the lock is let go.
-    private var writer: Writer?
-    private var lock: WriterLock?
+    private let holding = Mutex(Holding())
 
     init(path: String, durability: SQLiteLog.Durability, executor: any SerialExecutor) {
         (self.path, self.durability, self.executor) = (path, durability, executor)
     }
 
     func open() throws(RecallError) -> LogContents {
-        guard writer == nil else { throw RecallError(.logInUse, "\(path): this log is open already") }
-        let opened = try Opening(path).run(durability)
-        (lock, writer) = (opened.lock, opened.writer)
-        return opened.contents
+        try holding.withLock { holding throws(RecallError) in
+            guard holding.writer == nil else { throw RecallError(.logInUse, "\(path): this log is open already") }
+            let opened = try Opening(path).run(durability)
+            (holding.lock, holding.writer) = (opened.lock, opened.writer)
+            return opened.contents
+        }
     }
 
-    func begin(_ header: LogHeader) throws(RecallError) { try opened().begin(header) }
-    func append(_ entries: [LogEntry]) throws(RecallError) { try opened().append(entries) }
+    func begin(_ header: LogHeader) throws(RecallError) {
+        try write { writer throws(RecallError) in try writer.begin(header) }
+    }
+    func append(_ entries: [LogEntry]) throws(RecallError) {
+        try write { writer throws(RecallError) in try writer.append(entries) }
+    }
     func keep(_ checkpoint: Checkpoint, truncating: SequenceNumber) throws(RecallError) {
-        try opened().keep(checkpoint, truncating: truncating)
+        try write { writer throws(RecallError) in try writer.keep(checkpoint, truncating: truncating) }
     }
     func adopt(_ checkpoint: Checkpoint, receipt: Receipt) throws(RecallError) {
-        try opened().adopt(checkpoint, receipt: receipt)
-    }
-    func slice(after number: SequenceNumber, maximumBytes: Int) throws(RecallError) -> LogSlice {
-        try opened().slice(after: number, maximumBytes: maximumBytes)
-    }
-    func receipt(atOrBefore number: SequenceNumber) throws(RecallError) -> Receipt? {
-        try opened().queries.receipt(atOrBefore: number)?.receipt
-    }
-    func checkpoint(generation: Int) throws(RecallError) -> Checkpoint? {
-        try opened().queries.checkpoint(generation: generation)
+        try write { writer throws(RecallError) in try writer.adopt(checkpoint, receipt: receipt) }
     }
     func setAside(after number: SequenceNumber, reason: String) throws(RecallError) {
-        try opened().setAside(after: number, reason: reason)
+        try write { writer throws(RecallError) in try writer.setAside(after: number, reason: reason) }
+    }
+    func slice(after number: SequenceNumber, maximumBytes: Int) throws(RecallError) -> LogSlice {
+        try use { writer throws(RecallError) in try writer.slice(after: number, maximumBytes: maximumBytes) }
+    }
+    func receipt(atOrBefore number: SequenceNumber) throws(RecallError) -> Receipt? {
+        try use { writer throws(RecallError) in try writer.queries.receipt(atOrBefore: number)?.receipt }
+    }
+    func checkpoint(generation: Int) throws(RecallError) -> Checkpoint? {
+        try use { writer throws(RecallError) in try writer.queries.checkpoint(generation: generation) }
     }
     func limit(pages: Int) throws(RecallError) {
-        _ = try opened().database.integer("PRAGMA max_page_count=\(pages)")
+        try use { writer throws(RecallError) in
+            _ = try writer.database.integer("PRAGMA max_page_count=\(pages)")
+        }
     }
 
-    func close() {
-        writer = nil
-        lock = nil
+    /// Where the caller is; false if the queue is at work, or the append wants a thread that may block.
+    nonisolated func appendNow(_ entries: [LogEntry]) throws(RecallError) -> Bool {
+        let path = path
+        return try holding.withLockIfAvailable { holding throws(RecallError) in
+            try Self.opened(holding, path).appendNow(entries)
+        } ?? false
     }
 
-    private func opened() throws(RecallError) -> Writer {
-        guard let writer else { throw RecallError(.logFailed, "\(path): this log is not open") }
+    func close() { holding.withLock { $0 = Holding() } }
+
+    private func write(_ body: (Writer) throws(RecallError) -> Void) throws(RecallError) {
+        try use { writer throws(RecallError) in
+            try body(writer)
+            writer.tidy()
+        }
+    }
+
+    private func use<R: Sendable>(_ body: (Writer) throws(RecallError) -> R) throws(RecallError) -> R {
+        try holding.withLock { holding throws(RecallError) in try body(Self.opened(holding, path)) }
+    }
+
+    private static func opened(_ holding: Holding, _ path: String) throws(RecallError) -> Writer {
+        guard let writer = holding.writer else { throw RecallError(.logFailed, "\(path): this log is not open") }
         return writer
     }
 }

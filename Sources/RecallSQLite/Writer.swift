@@ -4,6 +4,10 @@ internal import RecallCore
 /// The writing side of an open log: one connection, its statements and the log's end. Kept on one executor by its
 /// owner.
 final class Writer {
+    /// Pages of the write-ahead log, 4 KiB each, from which on they are moved home: as many as SQLite's own default.
+    private static let logPages = 1000
+    private static let bytesAtOnce = 256 << 10
+
     let database: Database
     /// The log's end as it stands on disk: replaced only once a transaction is committed.
     private var tail: Tail
@@ -28,6 +32,7 @@ final class Writer {
             throw RecallError(
                 .logFailed, "\(path): cannot use a write-ahead log here (journal mode \(mode ?? "unknown"))")
         }
+        database.keepLog()
         self.database = database
         self.durability = durability
         begin = try database.prepare("BEGIN IMMEDIATE")
@@ -93,6 +98,27 @@ final class Writer {
         }
         tail = next
     }
+
+    /// As `append`, if that takes microseconds: it does without a sync, with few bytes and no other process in the way.
+    /// False if it would not, with nothing appended.
+    func appendNow(_ entries: [LogEntry]) throws(RecallError) -> Bool {
+        // The first commit of a write-ahead log that begins anew syncs, whatever the level.
+        guard durability != .disk, (1..<Self.logPages).contains(database.logPages),
+            entries.reduce(0, { $0 + $1.byteCount }) <= Self.bytesAtOnce
+        else { return false }
+        database.wait(0)
+        defer { database.wait(Database.patience) }
+        do throws(RecallError) {
+            try append(entries)
+            return true
+        } catch {
+            if let failure = error.cause as? SQLiteFailure, failure.isBusy { return false }
+            throw error
+        }
+    }
+
+    /// Moves pages home once they are many; to be called where waiting does no harm.
+    func tidy() { if database.logPages >= Self.logPages { database.moveHome() } }
 
     private func insert(_ message: LoggedMessage, _ tail: inout Tail) throws(RecallError) {
         let number = message.number.clampedRow
@@ -297,6 +323,16 @@ final class Writer {
             // Some failures, a full disk among them, roll back by themselves.
             if !database.isIdle { try? rollback.finish() }
             throw error
+        }
+    }
+}
+
+extension LogEntry {
+    /// Bytes of content, determinants and receipt, about.
+    fileprivate var byteCount: Int {
+        switch self {
+        case .message(let message): message.content.count + message.determinants.count
+        case .acknowledgement(let acknowledgement): acknowledgement.determinants.reduce(128) { $0 + $1.bytes.count }
         }
     }
 }

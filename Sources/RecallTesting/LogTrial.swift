@@ -66,10 +66,16 @@ struct LogTrial: Sendable {
     func filled(_ last: UInt64, receipts: [UInt64]) async throws -> any MessageLog {
         let log = try await begun()
         for number in 1...last {
-            try await log.append([Self.message(number)])
-            if receipts.contains(number) { try await log.append([Self.acknowledgement(number)]) }
+            try await append([Self.message(number)], to: log)
+            if receipts.contains(number) { try await append([Self.acknowledgement(number)], to: log) }
         }
         return log
+    }
+
+    /// As a client does: at once, if the log will.
+    private func append(_ entries: [LogEntry], to log: any MessageLog) async throws {
+        if let immediate = log as? any ImmediateMessageLog, try immediate.appendNow(entries) { return }
+        try await log.append(entries)
     }
 
     func reopened(_ log: any MessageLog) async throws -> (any MessageLog, LogContents) {

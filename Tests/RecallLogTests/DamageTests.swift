@@ -1,6 +1,7 @@
 import Recall
 import RecallCore
 import RecallSQLite
+import RecallTesting
 import Testing
 
 /// Opens what a crash or a failing disk may leave. Nothing may trap, nothing altered may be read, nothing may be lost
@@ -110,7 +111,7 @@ import Testing
             return
         }
         let seed = printedSeed()
-        var generator = SeededGenerator(state: seed)
+        var generator = SeededGenerator(seed: seed)
         var bits = Array(0..<32 * 8)
         for frame in [32, bytes.count - 2 * Self.frameSize, bytes.count - Self.frameSize] {
             bits += Array(frame * 8..<(frame + 24) * 8)
@@ -142,7 +143,7 @@ import Testing
             return
         }
         let seed = printedSeed()
-        var generator = SeededGenerator(state: seed)
+        var generator = SeededGenerator(seed: seed)
         // Every bit of SQLite's file header, every bit of each page's header, and a sample of the rest.
         var bits = Array(0..<108 * 8)
         for page in stride(from: 4096, to: image.main.count, by: 4096) { bits += Array(page * 8..<(page + 12) * 8) }
@@ -213,7 +214,7 @@ import Testing
 
     @Test func garbage() async throws {
         let seed = printedSeed()
-        var generator = SeededGenerator(state: seed)
+        var generator = SeededGenerator(seed: seed)
         let directory = try TemporaryDirectory()
         var image = try await Image.closed()
         let start = Array(image.main[..<100])
@@ -235,7 +236,7 @@ import Testing
     /// Runs of bytes overwritten anywhere, which is what failing flash does.
     @Test func scribbles() async throws {
         let seed = printedSeed()
-        var generator = SeededGenerator(state: seed)
+        var generator = SeededGenerator(seed: seed)
         let directory = try TemporaryDirectory()
         let images = [try await Image.closed(), try await Image.crashed()]
         for round in 0..<200 {

@@ -2,6 +2,7 @@ import Foundation
 import Recall
 import RecallCore
 import RecallSQLite
+import RecallTesting
 import Testing
 
 /// A seed of the test's own, printed; `RECALL_TEST_SEED` repeats a run.
@@ -10,19 +11,6 @@ func printedSeed(_ test: String = #function) -> UInt64 {
     let seed = given ?? UInt64.random(in: 0 ... .max)
     print("\(test) RECALL_TEST_SEED=\(seed)")
     return seed
-}
-
-/// A generator that gives the same numbers for the same seed (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
-    }
 }
 
 /// Records that can be recomputed from their number, so that whatever is read back can be judged.
@@ -43,12 +31,12 @@ enum Fixture {
     }
 
     static func digest(_ value: UInt64) -> Digest {
-        var generator = SeededGenerator(state: value)
+        var generator = SeededGenerator(seed: value)
         return Digest((0..<32).map { _ in UInt8(truncatingIfNeeded: generator.next()) }) ?? Digest()
     }
 
     private static func makeContent(_ number: UInt64) -> [UInt8] {
-        var generator = SeededGenerator(state: number)
+        var generator = SeededGenerator(seed: number)
         return (0..<20 + Int(number % 80)).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
     }
 

@@ -3,6 +3,7 @@ import Foundation
 import Recall
 import RecallCore
 import RecallSQLite
+import RecallTesting
 import Testing
 
 @Suite struct SQLiteLogTests {
@@ -290,7 +291,7 @@ import Testing
     /// Each log is the other's oracle.
     @Test func agreesWithTheMemoryLog() async throws {
         let seed = printedSeed()
-        var generator = SeededGenerator(state: seed)
+        var generator = SeededGenerator(seed: seed)
         for round in 0..<6 {
             try directory.clear()
             let logs: [any MessageLog] = [MemoryLog(), SQLiteLog(path: path)]

@@ -1,7 +1,9 @@
 internal import ArgumentParser
+internal import Foundation
 internal import Logging
 internal import Recall
 internal import RecallClient
+internal import RecallSQLite
 internal import RecallServer
 
 /// A fixed amount of work in one process, client and server, for tools that count instructions and allocations.
@@ -9,9 +11,9 @@ struct Exercise: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Does a fixed amount of work, to be counted by another program.", shouldDisplay: false)
 
-    enum Work: String, ExpressibleByArgument, CaseIterable { case batch, single, recall, json }
+    enum Work: String, ExpressibleByArgument, CaseIterable { case batch, single, recall, json, file }
 
-    @Argument(help: "batch, single, recall or json") var work: Work
+    @Argument(help: "batch, single, recall, json or file") var work: Work
     @Option(help: "How many messages.") var messages = 10_000
 
     func run() async throws {
@@ -21,8 +23,14 @@ struct Exercise: AsyncParsableCommand {
         var server = try await Host(logger)
         switch work {
         case .batch: try await updates(server.port, log, Tally.self)
+        case .file:
+            let folder = try Workspace(inside: FileManager.default.temporaryDirectory.path)
+            defer { folder.remove() }
+            try await updates(server.port, .sqlite(folder.path + "/log.db"), Tally.self)
         case .single: try await singly(server.port, log)
-        case .json: try await notes(server.port, log)
+        case .json:
+            let note = Tally.Note(amount: 12345, account: 42, text: "a note of some length")
+            try await batches(of: note, server.port, log, Tally.self)
         case .recall:
             try await updates(server.port, log, EndlessTally.self)
             await server.end()
@@ -36,13 +44,18 @@ struct Exercise: AsyncParsableCommand {
     }
 
     private func updates<S: Session>(
-        _ port: Int, _ log: MemoryLog, _ kind: S.Type
+        _ port: Int, _ log: any MessageLog, _ kind: S.Type
     ) async throws where S.State == TallyState {
+        try await batches(of: Tally.Put(bytes: [UInt8](repeating: 7, count: 64)), port, log, kind)
+    }
+
+    private func batches<S: Session, M: Message>(
+        of message: M, _ port: Int, _ log: any MessageLog, _ kind: S.Type
+    ) async throws where M.State == S.State {
         let client = try await SessionClient<S>.open(at: .tcp("127.0.0.1", port), log: log)
-        let put = Tally.Put(bytes: [UInt8](repeating: 7, count: 64))
         var left = messages
         while left > 0 {
-            try await client.send(contentsOf: repeatElement(put, count: min(left, 256)))
+            try await client.send(contentsOf: repeatElement(message, count: min(left, 256)))
             left -= 256
         }
         await client.close()
@@ -52,17 +65,6 @@ struct Exercise: AsyncParsableCommand {
         let client = try await SessionClient<Tally>.open(at: .tcp("127.0.0.1", port), log: log)
         let put = Tally.Put(bytes: [UInt8](repeating: 7, count: 64))
         for _ in 0..<messages { try await client.send(put) }
-        await client.close()
-    }
-
-    private func notes(_ port: Int, _ log: MemoryLog) async throws {
-        let client = try await SessionClient<Tally>.open(at: .tcp("127.0.0.1", port), log: log)
-        let note = Tally.Note(amount: 12345, account: 42, text: "a note of some length")
-        var left = messages
-        while left > 0 {
-            try await client.send(contentsOf: repeatElement(note, count: min(left, 256)))
-            left -= 256
-        }
         await client.close()
     }
 

@@ -45,10 +45,11 @@ public final class MemoryLog: ImmediateMessageLog {
         }
     }
 
-    public func append(_ entries: [LogEntry]) async throws { try appendNow(entries) }
+    public func append(_ entries: [LogEntry]) async throws { _ = try appendNow(entries) }
 
-    public func appendNow(_ entries: [LogEntry]) throws(RecallError) {
+    public func appendNow(_ entries: [LogEntry]) throws(RecallError) -> Bool {
         try state.withLock { state throws(RecallError) in try state.append(entries) }
+        return true
     }
 
     public func keep(_ checkpoint: Checkpoint, truncating: SequenceNumber) async throws {

@@ -42,6 +42,8 @@ final class ServerLink {
     }
 
     let eventLoop: any EventLoop
+    /// Runs tasks on the loop.
+    let executor: LoopExecutor
     let configuration: ClientConfiguration
     private let endpoints: [Endpoint]
     private let logger: Logger
@@ -69,6 +71,7 @@ final class ServerLink {
         (self.endpoints, self.configuration, self.eventLoop, self.logger) = (
             endpoints, configuration, eventLoop, logger
         )
+        executor = LoopExecutor(eventLoop)
         backoff = Backoff(
             floor: configuration.backoffFloor.nanoseconds, ceiling: configuration.backoffCeiling.nanoseconds)
         lastHeard = eventLoop.now

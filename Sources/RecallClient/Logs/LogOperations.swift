@@ -2,8 +2,12 @@ internal import Recall
 internal import RecallCore
 
 extension MessageLog {
+    func result(of operation: LogOperation) async -> Result<LogAnswer, any Error> {
+        do { return .success(try await perform(operation)) } catch { return .failure(error) }
+    }
+
     /// Carries one operation out.
-    func perform(_ operation: LogOperation) async throws -> LogAnswer {
+    private func perform(_ operation: LogOperation) async throws -> LogAnswer {
         switch operation {
         case .append(let entries):
             try await append(entries)

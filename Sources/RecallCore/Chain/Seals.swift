@@ -35,24 +35,22 @@ package struct Sealer: Sendable {
         _ vector: Digest, _ previous: Digest, _ kind: SealKind, _ number: SequenceNumber, _ length: Int,
         into header: inout InlineArray<82, UInt8>
     ) {
-        func store<T: FixedWidthInteger>(_ value: T, at offset: Int, _ header: inout InlineArray<82, UInt8>) {
-            for index in 0..<(T.bitWidth / 8) {
-                header[offset + index] = UInt8(truncatingIfNeeded: value >> (T.bitWidth - 8 - 8 * index))
-            }
+        var span = header.mutableSpan
+        var bytes = span.mutableBytes
+        func store(_ digest: Digest, at offset: Int, _ bytes: inout MutableRawSpan) {
+            // Their words are the bytes as they lie in memory.
+            bytes.storeBytes(of: digest.w0, toByteOffset: offset, as: UInt64.self)
+            bytes.storeBytes(of: digest.w1, toByteOffset: offset + 8, as: UInt64.self)
+            bytes.storeBytes(of: digest.w2, toByteOffset: offset + 16, as: UInt64.self)
+            bytes.storeBytes(of: digest.w3, toByteOffset: offset + 24, as: UInt64.self)
         }
-        func store(_ digest: Digest, at offset: Int, _ header: inout InlineArray<82, UInt8>) {
-            store(UInt64(bigEndian: digest.w0), at: offset, &header)
-            store(UInt64(bigEndian: digest.w1), at: offset + 8, &header)
-            store(UInt64(bigEndian: digest.w2), at: offset + 16, &header)
-            store(UInt64(bigEndian: digest.w3), at: offset + 24, &header)
-        }
-        store(vector, at: 0, &header)
-        store(previous, at: 32, &header)
-        store(Label.seal.code, at: 64, &header)
-        header[68] = Label.version
-        header[69] = kind.rawValue
-        store(number.rawValue, at: 70, &header)
-        store(UInt32(truncatingIfNeeded: length), at: 78, &header)
+        store(vector, at: 0, &bytes)
+        store(previous, at: 32, &bytes)
+        bytes.storeBytes(of: Label.seal.code.bigEndian, toByteOffset: 64, as: UInt32.self)
+        bytes.storeBytes(of: Label.version, toByteOffset: 68, as: UInt8.self)
+        bytes.storeBytes(of: kind.rawValue, toByteOffset: 69, as: UInt8.self)
+        bytes.storeBytes(of: number.rawValue.bigEndian, toByteOffset: 70, as: UInt64.self)
+        bytes.storeBytes(of: UInt32(truncatingIfNeeded: length).bigEndian, toByteOffset: 78, as: UInt32.self)
     }
 }
 

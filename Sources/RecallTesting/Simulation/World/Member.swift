@@ -58,7 +58,7 @@ final class Member: @unchecked Sendable {
         (self.name, self.kind, self.shape, self.store, self.node, self.world) = (name, kind, shape, store, node, world)
         history = History(firstID: firstID)
         random = SeededGenerator(seed: seed)
-        isImmediate = random.chance(30) && store.medium is MemoryMedium
+        isImmediate = random.chance(store.medium is MemoryMedium ? 30 : 70)
         think =
             shape == .idle
             ? 20_000_000_000

@@ -7,7 +7,7 @@ internal import RecallCore
 /// Confined to the simulation's thread.
 class SimulatedLog: MessageLog, @unchecked Sendable {
     fileprivate let store: SimulatedStore
-    private let process: SimulatedProcess
+    fileprivate let process: SimulatedProcess
     fileprivate var log: (any MessageLog)?
 
     init(_ store: SimulatedStore, in process: SimulatedProcess) { (self.store, self.process) = (store, process) }
@@ -102,17 +102,28 @@ class SimulatedLog: MessageLog, @unchecked Sendable {
         return log
     }
 
-    private var died: RecallError { RecallError(.logFailed, "the process is dead") }
+    fileprivate var died: RecallError { RecallError(.logFailed, "the process is dead") }
 }
 
-/// The same for a log that can append at once.
+/// The same for a log that can mostly append at once.
 final class SimulatedImmediateLog: SimulatedLog, ImmediateMessageLog, @unchecked Sendable {
-    func appendNow(_ entries: [LogEntry]) throws(RecallError) {
+    func appendNow(_ entries: [LogEntry]) throws(RecallError) -> Bool {
+        guard let log = try opened() as? any ImmediateMessageLog else { return false }
+        let step = LogStep.append(entries)
+        store.began(step)
         try failIfDue()
-        guard let log = try opened() as? any ImmediateMessageLog else {
-            throw RecallError(.logFailed, "this log cannot append at once")
+        do throws(RecallError) {
+            guard try log.appendNow(entries) else {
+                store.failed()
+                return false
+            }
+        } catch {
+            if !process.isDead { store.failed(isInDoubt: (store.medium as? SQLiteMedium)?.hasFailedSync == true) }
+            throw error
         }
-        try log.appendNow(entries)
-        store.finished(.append(entries))
+        // The process may have died in the middle of it.
+        guard !process.isDead else { throw died }
+        store.finished(step)
+        return true
     }
 }
