@@ -54,7 +54,8 @@ package struct Fifo<Element> {
     @inlinable
     mutating func reclaim() {
         if start == items.count {
-            items.removeAll(keepingCapacity: items.capacity <= 1024)
+            // Little is soon had again, and would lie idle in each of very many sessions.
+            items.removeAll(keepingCapacity: items.capacity > 4 && items.capacity <= 1024)
             start = 0
         } else if start > 64, start > items.count / 2 {
             items.removeFirst(start)

@@ -3,29 +3,43 @@
 /// All are full length: SHA-256, HMAC-SHA-256 and HKDF-SHA-256 give 32 bytes, AES-256-GCM takes a 12-byte nonce and
 /// appends a 16-byte tag. The protocol version fixes the algorithms; nothing is negotiated.
 public struct Cryptography: Sendable {
+    public typealias Hash = @Sendable (_ head: RawSpan, _ tail: RawSpan) -> Digest
+    public typealias Authenticate = @Sendable (_ key: Digest, _ message: RawSpan) -> Digest
+    public typealias Derive = @Sendable (_ secret: Digest, _ salt: RawSpan, _ purpose: RawSpan) -> Digest
+    public typealias Encrypt =
+        @Sendable (_ key: Digest, _ nonce: [UInt8], _ plain: RawSpan, _ associated: RawSpan) -> [UInt8]
+    public typealias Decrypt = @Sendable (_ key: Digest, _ sealed: RawSpan, _ associated: RawSpan) -> [UInt8]?
+
+    /// One word for each copy: every session has one.
+    private final class Primitives: Sendable {
+        let sha256: Hash, hmac: Authenticate, hkdf: Derive, encrypt: Encrypt, decrypt: Decrypt
+
+        init(
+            _ sha256: @escaping Hash, _ hmac: @escaping Authenticate, _ hkdf: @escaping Derive,
+            _ encrypt: @escaping Encrypt, _ decrypt: @escaping Decrypt
+        ) {
+            (self.sha256, self.hmac, self.hkdf, self.encrypt, self.decrypt) = (sha256, hmac, hkdf, encrypt, decrypt)
+        }
+    }
+
+    private let primitives: Primitives
+
     /// SHA-256 of the first bytes followed by the second.
-    public var sha256: @Sendable (_ head: RawSpan, _ tail: RawSpan) -> Digest
+    public var sha256: Hash { primitives.sha256 }
     /// HMAC-SHA-256 of the message under the key.
-    public var hmac: @Sendable (_ key: Digest, _ message: RawSpan) -> Digest
+    public var hmac: Authenticate { primitives.hmac }
     /// HKDF-SHA-256 (RFC 5869), 32 bytes of output.
-    public var hkdf: @Sendable (_ secret: Digest, _ salt: RawSpan, _ purpose: RawSpan) -> Digest
+    public var hkdf: Derive { primitives.hkdf }
     /// AES-256-GCM: nonce (12 bytes), ciphertext, tag (16 bytes), concatenated.
-    public var encrypt: @Sendable (_ key: Digest, _ nonce: [UInt8], _ plain: RawSpan, _ associated: RawSpan) -> [UInt8]
+    public var encrypt: Encrypt { primitives.encrypt }
     /// The plaintext, or nil if nonce, ciphertext, tag, key and associated data do not belong together.
-    public var decrypt: @Sendable (_ key: Digest, _ sealed: RawSpan, _ associated: RawSpan) -> [UInt8]?
+    public var decrypt: Decrypt { primitives.decrypt }
 
     public init(
-        sha256: @escaping @Sendable (RawSpan, RawSpan) -> Digest,
-        hmac: @escaping @Sendable (Digest, RawSpan) -> Digest,
-        hkdf: @escaping @Sendable (Digest, RawSpan, RawSpan) -> Digest,
-        encrypt: @escaping @Sendable (Digest, [UInt8], RawSpan, RawSpan) -> [UInt8],
-        decrypt: @escaping @Sendable (Digest, RawSpan, RawSpan) -> [UInt8]?
+        sha256: @escaping Hash, hmac: @escaping Authenticate, hkdf: @escaping Derive, encrypt: @escaping Encrypt,
+        decrypt: @escaping Decrypt
     ) {
-        self.sha256 = sha256
-        self.hmac = hmac
-        self.hkdf = hkdf
-        self.encrypt = encrypt
-        self.decrypt = decrypt
+        primitives = Primitives(sha256, hmac, hkdf, encrypt, decrypt)
     }
 }
 

@@ -19,6 +19,17 @@ package struct CheckpointPolicy: Sendable, Hashable {
 
 /// What a recall of one session would replay now.
 package struct ReplayDebt: Sendable {
+    /// Apart, since most sessions have none at most times.
+    private final class Offered: Sendable {
+        let position: Position
+        let bytes: Int, messages: Int, nanoseconds: Int64, size: Int
+
+        init(_ position: Position, after debt: ReplayDebt, size: Int) {
+            (self.position, self.size) = (position, size)
+            (bytes, messages, nanoseconds) = (debt.bytes, debt.messages, debt.nanoseconds)
+        }
+    }
+
     /// Bytes and count of messages since the checkpoint that the client has kept.
     package private(set) var bytes = 0
     package private(set) var messages = 0
@@ -26,7 +37,7 @@ package struct ReplayDebt: Sendable {
     /// Bytes of that checkpoint; 0 if there is none.
     package private(set) var checkpointBytes = 0
     /// The checkpoint under way: where it is and what had been counted there.
-    private var offered: (position: Position, bytes: Int, messages: Int, nanoseconds: Int64, size: Int)?
+    private var offered: Offered?
     /// Messages to come before a state that did not encode is tried again.
     private var postponedMessages = 0
 
@@ -66,7 +77,7 @@ package struct ReplayDebt: Sendable {
     }
 
     package mutating func offer(at position: Position, size: Int) {
-        offered = (position, bytes, messages, nanoseconds, size)
+        offered = Offered(position, after: self, size: size)
     }
 
     /// The state did not encode: it is tried again after as many messages as there were already, so that a state that

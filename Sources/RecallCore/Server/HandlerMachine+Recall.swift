@@ -19,8 +19,7 @@ extension HandlerMachine {
     mutating func beginRecall(
         _ slot: SessionSlot, _ claim: AttachClaim, isGap: Bool, _ now: Instant, _ host: some SessionHost
     ) {
-        slot.recall = RecallProgress(
-            claim: claim, startedAt: now, lastProgress: now, id: .unasked, isGap: isGap)
+        slot.recall = RecallProgress(claim, isGap: isGap, at: now)
         if !isGap { bury(slot, host) }
         slot.phase = .waiting
         if claim.receipt == nil, claim.checkpoint == nil, !isGap {

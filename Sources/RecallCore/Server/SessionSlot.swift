@@ -13,7 +13,9 @@ final class SessionSlot {
     }
 
     /// What the update whose turn it is waits for.
-    enum Awaiting: Equatable {
+    ///
+    /// What it is about lies apart: most sessions wait for nothing.
+    indirect enum Awaiting: Equatable {
         case nothing
         /// An effect may start only when the client has confirmed every earlier update.
         case confirmation(CurrentUpdate)
@@ -36,6 +38,11 @@ final class SessionSlot {
         /// The connection itself, since it is looked at several times for each message.
         let connection: HandlerMachine.Connection
         let stream: StreamID
+    }
+
+    private final class Tombstone {
+        let position: Position
+        init(_ position: Position) { self.position = position }
     }
 
     struct PendingReply {
@@ -77,7 +84,11 @@ final class SessionSlot {
     var replies: [PendingReply] = []
 
     /// A confirmed position of a copy that was dropped: the next history must pass through it.
-    var tombstone: Position?
+    var tombstone: Position? {
+        get { buried?.position }
+        set { buried = newValue.map { Tombstone($0) } }
+    }
+    private var buried: Tombstone?
     /// Copies dropped as orphans since something was last confirmed.
     var drops = 0
 
@@ -102,8 +113,8 @@ final class SessionSlot {
     var isBusy: Bool { phase != .live || awaiting != .nothing || !queue.isEmpty }
 }
 
-/// A recall under way.
-struct RecallProgress {
+/// A recall under way. A class, so that sessions that are not recalled have no room for one.
+final class RecallProgress {
     /// What the history is to begin with.
     enum Stage {
         /// Asked for; the start has not come.
@@ -117,7 +128,7 @@ struct RecallProgress {
     let startedAt: Instant
     /// When the client last sent of its history, or was asked for more.
     var lastProgress: Instant
-    var id: RecallID
+    var id = RecallID.unasked
     /// True while the copy that is here is to be continued.
     var isGap: Bool
     var triedOlder = false
@@ -127,6 +138,11 @@ struct RecallProgress {
     var replayed = 0
     /// Where the history began; a tombstone before it cannot be checked.
     var base = SequenceNumber.zero
+
+    init(_ claim: AttachClaim, isGap: Bool, at now: Instant) {
+        (self.claim, self.isGap) = (claim, isGap)
+        (startedAt, lastProgress) = (now, now)
+    }
 
     /// Bytes of the history that are here and not applied, and of what is kept for each of its messages: more than a
     /// small message is.
