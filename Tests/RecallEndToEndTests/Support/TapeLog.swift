@@ -25,7 +25,7 @@ final class TapeLog: MessageLog {
             tape.withLock { $0.append(operation) }
             switch operation {
             case .begin(let header): try await log.begin(header)
-            case .append(let entries): try log.appendNow(entries)
+            case .append(let entries): try await log.append(entries)
             case .keep(let checkpoint, let number): try await log.keep(checkpoint, truncating: number)
             case .adopt(let checkpoint, let receipt): try await log.adopt(checkpoint, receipt: receipt)
             case .setAside(let number, let reason): try await log.setAside(after: number, reason: reason)
@@ -65,7 +65,7 @@ final class TapeLog: MessageLog {
         tape.withLock { $0.append(.begin(header)) }
     }
     func append(_ entries: [LogEntry]) async throws {
-        try log.appendNow(entries)
+        try await log.append(entries)
         tape.withLock { $0.append(.append(entries)) }
     }
     func keep(_ checkpoint: Checkpoint, truncating: SequenceNumber) async throws {
