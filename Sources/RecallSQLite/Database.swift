@@ -61,8 +61,8 @@ final class Database {
         sqlite3_close_v2(handle)
     }
 
-    /// Leaves it to the owner when pages are moved home from the write-ahead log, which syncs. SQLite by itself would do
-    /// so within a commit.
+    /// Leaves it to the owner when pages are moved home from the write-ahead log, which syncs. SQLite by itself would
+    /// do so within a commit.
     func keepLog() {
         // Sound: the hook goes with this object, and is called by the connection's own commits only.
         _ = sqlite3_wal_hook(
