@@ -105,6 +105,9 @@ final class SQLiteMedium: LogMedium, @unchecked Sendable {
         disk?.live()
     }
 
+    /// The process died in the middle of a write, and is about to end.
+    var isDying: Bool { disk?.captured != nil }
+
     func die(afterWrites count: Int, _ onDeath: @escaping () -> Void) { disk?.die(afterWrites: count, onDeath) }
 }
 

@@ -7,7 +7,7 @@ internal import RecallCore
 /// Confined to the simulation's thread.
 class SimulatedLog: MessageLog, @unchecked Sendable {
     fileprivate let store: SimulatedStore
-    fileprivate let process: SimulatedProcess
+    private let process: SimulatedProcess
     fileprivate var log: (any MessageLog)?
 
     init(_ store: SimulatedStore, in process: SimulatedProcess) { (self.store, self.process) = (store, process) }
@@ -112,17 +112,18 @@ final class SimulatedImmediateLog: SimulatedLog, ImmediateMessageLog, @unchecked
         let step = LogStep.append(entries)
         store.began(step)
         try failIfDue()
+        let medium = store.medium as? SQLiteMedium
         do throws(RecallError) {
             guard try log.appendNow(entries) else {
                 store.failed()
                 return false
             }
         } catch {
-            if !process.isDead { store.failed(isInDoubt: (store.medium as? SQLiteMedium)?.hasFailedSync == true) }
+            if medium?.isDying != true { store.failed(isInDoubt: medium?.hasFailedSync == true) }
             throw error
         }
-        // The process may have died in the middle of it.
-        guard !process.isDead else { throw died }
+        // A process that died in the middle of it ends with this event: it is not to go on as if it had appended.
+        guard medium?.isDying != true else { throw died }
         store.finished(step)
         return true
     }
