@@ -153,19 +153,23 @@ import Testing
 
     // MARK: Cancellation and windows
 
-    /// A cancelled `send` ends at once, whatever stage its message is in, and the log stays sound.
-    @Test(.timeLimit(.minutes(1))) func cancellation() async throws {
+    /// A cancelled `send` ends at once, whatever stage its message is in and wherever its task runs, and the log stays
+    /// sound.
+    @Test(.timeLimit(.minutes(1)), arguments: [false, true]) func cancellation(onLoop: Bool) async throws {
         try await withServer(TestServer(Counter())) { server in
             let log = MemoryLog()
             var configuration = ClientConfiguration.quick
             configuration.windowMessages = 4
             let client = try await open(server, log, configuration: configuration)
+            let executor = onLoop ? client.loopExecutor : nil
             try await client.send(Counter.Add(amount: 1))
             await server.stop()
             // Four fit the window and are in the log; the others wait. One is cancelled before it begins.
-            let sends = (0..<10).map { _ in Task { try await client.send(Counter.Add(amount: 1)) } }
+            let sends = (0..<10).map { _ in
+                Task(executorPreference: executor) { try await client.send(Counter.Add(amount: 1)) }
+            }
             try await eventually("the window is full") { await client.head == SequenceNumber(5) }
-            let early = Task {
+            let early = Task(executorPreference: executor) {
                 withUnsafeCurrentTask { $0?.cancel() }
                 return try await client.send(Counter.Add(amount: 1000))
             }
@@ -208,13 +212,14 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func cancelledAtRandom() async throws {
+    @Test(.timeLimit(.minutes(1)), arguments: [false, true]) func cancelledAtRandom(onLoop: Bool) async throws {
         try await withServer(TestServer(Counter())) { server in
             let client = try await open(server, MemoryLog())
+            let executor = onLoop ? client.loopExecutor : nil
             let delivered = Tally()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for number in 0..<600 {
-                    let send = Task { try await client.send(Counter.Add(amount: 1)) }
+                    let send = Task(executorPreference: executor) { try await client.send(Counter.Add(amount: 1)) }
                     group.addTask { if (try? await send.value) != nil { delivered.add() } }
                     if number % 3 == 0 { send.cancel() }
                     if number % 150 == 149 { try await server.restart() }

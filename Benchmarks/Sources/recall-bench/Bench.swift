@@ -59,8 +59,16 @@ struct Run: AsyncParsableCommand {
     @Flag(help: "Print the report as JSON in place of the table.") var json = false
     @Option(help: "A recording of typing, gzipped JSON, for `typing`; one of github.com/josephg/editing-traces.")
     var trace: String?
+    @Option(help: "How many sessions idle in `memory`; 200,000 unless --quick. A million takes some five minutes.")
+    var idleSessions: Int?
     @Argument(help: "What to measure: \(Group.allCases.map(\.rawValue).joined(separator: ", ")) (all).")
     var groups: [Group] = []
+
+    func validate() throws {
+        guard (1...10_000_000).contains(idleSessions ?? 1) else {
+            throw ValidationError("--idle-sessions must be 1 to 10000000")
+        }
+    }
 
     func run() async throws {
         // Many sessions want many sockets.
@@ -69,8 +77,10 @@ struct Run: AsyncParsableCommand {
         files.rlim_cur = files.rlim_max
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &files)
 
+        var pace = quick ? Suite.Pace.quick : .whole
+        pace.idleSessions = idleSessions ?? pace.idleSessions
         let suite = try Suite(
-            quick ? .quick : .whole, folder: NSTemporaryDirectory() + "/recall-bench-\(getpid())",
+            pace, folder: NSTemporaryDirectory() + "/recall-bench-\(getpid())",
             command: "make bench" + (quick ? " QUICK=1" : ""))
         defer { suite.end() }
         let started = ContinuousClock.now
