@@ -54,8 +54,7 @@ package struct Fifo<Element> {
     @inlinable
     mutating func reclaim() {
         if start == items.count {
-            // Little is soon had again, and would lie idle in each of very many sessions.
-            items.removeAll(keepingCapacity: items.capacity > 4 && items.capacity <= 1024)
+            items.removeAll(keepingCapacity: items.capacity <= 1024)
             start = 0
         } else if start > 64, start > items.count / 2 {
             items.removeFirst(start)
@@ -70,6 +69,11 @@ package struct Fifo<Element> {
         body(&item)
         items[start + offset] = item
     }
+
+    /// Empty, it gives the room of few items back: little is soon had again, and would lie idle in each of very many
+    /// sessions.
+    @inlinable
+    package mutating func trim() { if isEmpty, items.capacity <= 4 { removeAll() } }
 
     @inlinable
     package mutating func removeAll() {

@@ -58,6 +58,7 @@ package struct CopyWindow: Sendable {
             guard let update = entries.popFirst() else { break }
             bytes -= update.determinants.count + update.reply.count
         }
+        entries.trim()
         confirmed = position
         return true
     }

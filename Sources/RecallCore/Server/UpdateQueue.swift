@@ -72,6 +72,7 @@ package struct UpdateQueue: Sendable {
     /// The item whose turn it is. A run stays until all its updates are done.
     package mutating func takeFirst() -> Item? {
         guard let item = items.popFirst() else { return nil }
+        items.trim()
         switch item {
         case .run(let run):
             updates -= run.count - run.done
