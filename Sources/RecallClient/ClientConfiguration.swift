@@ -26,7 +26,7 @@ public struct ClientConfiguration: Sendable {
     /// Bytes of a whole history that goes along with an attach, unasked.
     package var rideAlong = WireLimits.rideAlong
     package var surroundings = Surroundings()
-    /// Where the client runs; nil: on a loop of the process.
+    /// Where the client runs; nil: on one of the clients' own loops.
     package var eventLoop: (any EventLoop)?
 
     public init() {}

@@ -409,7 +409,8 @@ final class SessionDriver: LinkUser {
     private func perform(_ operation: LogOperation) {
         let bound = NIOLoopBound(self, eventLoop: link.eventLoop)
         let (log, eventLoop) = (log, link.eventLoop)
-        guard let executor = link.configuration.surroundings.executor else {
+        let executor = link.configuration.surroundings.executor
+        guard executor != nil || immediate == nil else {
             // On the loop, so that nothing but the log's own thread, if it has one, has to wake for it.
             Task(executorPreference: link.executor) { bound.value.logEnded(await log.result(of: operation)) }
             return

@@ -17,7 +17,7 @@ public struct SQLiteFailure: Error, Hashable, Sendable, CustomStringConvertible 
     var isBusy: Bool { code & 0xff == SQLITE_BUSY }
 }
 
-/// One connection to one SQLite file. Not sendable: whoever owns it keeps it on one executor.
+/// One connection to one SQLite file. Not sendable: whoever owns it uses it from one thread at a time.
 final class Database {
     enum Mode {
         case readWrite
@@ -73,10 +73,13 @@ final class Database {
             }, Unmanaged.passUnretained(self).toOpaque())
     }
 
-    /// Moves pages home. What a reader keeps from being moved stays for the next time.
-    func moveHome() {
-        sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_PASSIVE, nil, nil)
+    /// Moves pages home. What a reader or a full disk keeps from being moved stays for the next time; only a sync that
+    /// failed is told, for the system may have given up what it was to sync, and say of the next one that all is well.
+    func moveHome() throws(RecallError) {
+        let code = sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_PASSIVE, nil, nil)
         logPages = 0
+        // SQLITE_IOERR_FSYNC is an expression that Swift does not import.
+        if code == SQLITE_IOERR | (4 << 8) { throw error(code) }
     }
 
     /// Milliseconds to wait for another process's lock.

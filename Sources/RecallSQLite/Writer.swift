@@ -1,12 +1,12 @@
 internal import Recall
 internal import RecallCore
 
-/// The writing side of an open log: one connection, its statements and the log's end. Kept on one executor by its
-/// owner.
+/// The writing side of an open log: one connection, its statements and the log's end. Its owner uses it from one thread
+/// at a time.
 final class Writer {
     /// Pages of the write-ahead log, 4 KiB each, from which on they are moved home: as many as SQLite's own default.
     private static let logPages = 1000
-    private static let bytesAtOnce = 256 << 10
+    private static let bytesAtOnce = 64 << 10
 
     let database: Database
     /// The log's end as it stands on disk: replaced only once a transaction is committed.
@@ -16,6 +16,8 @@ final class Writer {
     private let begin, commit, rollback: Statement
     private let insertMessage, insertDeterminants, insertReceipt: Statement
     private let deleteReceipt, deleteDeterminants: Statement
+    /// Why nothing more is written.
+    private var failure: RecallError?
 
     init(_ path: String, _ durability: SQLiteLog.Durability) throws(RecallError) {
         let database = try Database(path, .readWrite)
@@ -99,7 +101,8 @@ final class Writer {
         tail = next
     }
 
-    /// As `append`, if that takes microseconds: it does without a sync, with few bytes and no other process in the way.
+    /// As `append`, if that takes well under a millisecond: it does without a sync, with few bytes and no other process
+    /// in the way.
     /// False if it would not, with nothing appended.
     func appendNow(_ entries: [LogEntry]) throws(RecallError) -> Bool {
         // The first commit of a write-ahead log that begins anew syncs, whatever the level.
@@ -117,8 +120,12 @@ final class Writer {
         }
     }
 
-    /// Moves pages home once they are many; to be called where waiting does no harm.
-    func tidy() { if database.logPages >= Self.logPages { database.moveHome() } }
+    /// Moves pages home once they are many; to be called where waiting does no harm. What was appended stands if that
+    /// fails, but nothing more is taken.
+    func tidy() {
+        guard database.logPages >= Self.logPages else { return }
+        do { try database.moveHome() } catch { failure = error }
+    }
 
     private func insert(_ message: LoggedMessage, _ tail: inout Tail) throws(RecallError) {
         let number = message.number.clampedRow
@@ -301,6 +308,7 @@ final class Writer {
     }
 
     private func checkHeld() throws(RecallError) {
+        if let failure { throw failure }
         guard hasHeader else { throw RecallError(.logFailed, "\(database.path): the log holds no session yet") }
     }
 
@@ -328,11 +336,12 @@ final class Writer {
 }
 
 extension LogEntry {
-    /// Bytes of content, determinants and receipt, about.
+    /// Bytes of content, determinants and receipt, and of what each row takes besides, about.
     fileprivate var byteCount: Int {
         switch self {
-        case .message(let message): message.content.count + message.determinants.count
-        case .acknowledgement(let acknowledgement): acknowledgement.determinants.reduce(128) { $0 + $1.bytes.count }
+        case .message(let message): 100 + message.content.count + message.determinants.count
+        case .acknowledgement(let acknowledgement):
+            acknowledgement.determinants.reduce(250) { $0 + 100 + $1.bytes.count }
         }
     }
 }

@@ -14,7 +14,7 @@ package struct SeededGenerator: RandomNumberGenerator, Sendable {
     }
 
     /// True so many times in a hundred.
-    package mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
+    package mutating func chance(_ percent: Int) -> Bool { below(100) < percent }
 
     /// A number from 0 up to, not including, `bound`; 0 if there is none. By multiplication, not by the standard
     /// library, whose way from bits to ranges may change.

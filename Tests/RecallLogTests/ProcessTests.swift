@@ -22,7 +22,8 @@ import Testing
             var number: UInt64 = 0
             var killer: Thread?
             while true {
-                try await log.append(Fixture.batch(after: number, to: number + 7))
+                let batch = Fixture.batch(after: number, to: number + 7)
+                if try !log.appendNow(batch) { try await log.append(batch) }
                 number += 7
                 _ = pwrite(file, &number, 8, 0)
                 guard killer == nil else { continue }

@@ -17,7 +17,7 @@ final class Workspace: Sendable {
     /// Nil once nothing more may be mounted.
     private let disks = Mutex<[SmallDisk]?>([])
 
-    init(tool: String, seed: UInt64, name: String) throws(TortureError) {
+    init(tool: String, seed: UInt64, name: String, ports: Int? = nil) throws(TortureError) {
         guard let path = realpath(tool, nil) else { throw .noTool(path: tool) }
         defer { free(path) }
         self.tool = String(cString: path)
@@ -30,7 +30,7 @@ final class Workspace: Sendable {
         journal = try Journal(path: folder + "/acknowledgements", tally: tally)
         group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         spawner = Spawner(group)
-        nextPort = Mutex(15_000 + Int(getpid()) % 160 * 100)
+        nextPort = Mutex(ports ?? 15_000 + Int(getpid()) % 160 * 100)
     }
 
     /// One that nobody listens at. Not of those that the system hands out: a client that connects while its server is

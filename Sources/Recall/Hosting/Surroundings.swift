@@ -2,7 +2,7 @@
 package struct Surroundings: Sendable {
     /// Draws a random number.
     package var random: @Sendable () -> UInt64
-    /// Where tasks run; nil: on the concurrency pool.
+    /// Where tasks run; nil: on the concurrency pool, and on a client's loop what logs do that mostly need no waiting.
     package var executor: (any TaskExecutor)?
 
     package init(

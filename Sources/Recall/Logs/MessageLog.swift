@@ -3,8 +3,7 @@ public import RecallCore
 /// Where a client keeps what it sent: the only durable copy of its session.
 ///
 /// One writer at a time, enforced by the log. Calls come one after the other, never overlapping, except that `close`
-/// may come at any time. They come on the client's event loop: what blocks belongs on a thread of the log's own. Every
-/// failure is a `RecallError`: `logInUse`, `logDamaged` or `logFailed`.
+/// may come at any time. Every failure is a `RecallError`: `logInUse`, `logDamaged` or `logFailed`.
 public protocol MessageLog: Sendable {
     /// Takes the writer's lock and tells what the log holds. Throws `logInUse` if another writer has it.
     ///
@@ -44,9 +43,12 @@ public protocol MessageLog: Sendable {
 }
 
 /// A log whose appends mostly need no waiting, so that a message at a time costs no change of thread.
+///
+/// While a client has it open, its other operations are called on the client's event loop as well: of those, what blocks
+/// belongs on a thread of the log's own, as an actor has that brings its executor.
 public protocol ImmediateMessageLog: MessageLog {
-    /// As `append`, at once, on the client's event loop: in microseconds. False if that would take longer; then nothing
-    /// was appended, and `append` is called instead.
+    /// As `append`, at once, on the client's event loop: in microseconds mostly, in a millisecond at the most. False if
+    /// that would take longer; then nothing was appended, and `append` is called instead.
     func appendNow(_ entries: [LogEntry]) throws(RecallError) -> Bool
 }
 

@@ -152,6 +152,7 @@ final class Injector: @unchecked Sendable {
             let (isPowerLoss, pause) = (random.chance(50), pause(&random))
             medium.die(afterWrites: Int.random(in: 0...12, using: &random)) { [unowned world, unowned member] in
                 let process = member.node.process
+                process.isEnding = true
                 world.timeline.after(0) {
                     guard member.node.process === process, member.node.isUp else { return }
                     world.injected(fault, member.name)

@@ -10,7 +10,8 @@ enum Rig {
         let workspace: Workspace
         do {
             workspace = try Workspace(
-                tool: options.recall, seed: options.seed ?? UInt64.random(in: 0..<1_000_000), name: name)
+                tool: options.recall, seed: options.seed ?? UInt64.random(in: 0..<1_000_000), name: name,
+                ports: options.ports)
         } catch {
             throw fail(error)
         }

@@ -78,6 +78,8 @@ final class ProxyLink {
     private var isSpent = false
     private var byteBudget = 0
     private var boundaries = FrameBoundaries()
+    /// Bytes that came from the side that garbage is to come from.
+    private var passed = 0
 
     init(_ client: any Channel, _ fault: ProxyFault, _ tally: Tally) {
         (self.client, self.fault, self.tally) = (client, fault, tally)
@@ -123,12 +125,19 @@ final class ProxyLink {
         case .silence: loop.scheduleTask(in: Self.longest) { self.closeBoth() }
         case .none, .latency, .garbage: break
         }
-        if fault.kind != .cut { tally.add(row) }
+        switch fault.kind {
+        case .cut, .garbage: break  // counted when it happens
+        default: tally.add(row)
+        }
     }
 
     func received(_ buffer: ByteBuffer, from side: Side) {
         var beginning: Int?
-        if case .garbage(side, _) = fault.kind { beginning = boundaries.first(in: buffer.readableBytesView) }
+        let before = passed
+        if case .garbage(side, _) = fault.kind {
+            beginning = boundaries.first(in: buffer.readableBytesView)
+            passed += buffer.readableBytes
+        }
         guard isBroken else { return send(buffer, to: side.other) }
         switch fault.kind {
         case .latency(let seconds):
@@ -142,8 +151,10 @@ final class ProxyLink {
         case .silence(let silent): if side != silent { send(buffer, to: side.other) }
         case .byByte: sendByByte(buffer, to: side.other)
         case .garbage(side, let garbage):
-            guard !isSpent, let beginning else { return send(buffer, to: side.other) }
+            // Not before the hello: its sender would be taken for one of another protocol, and be told to end.
+            guard !isSpent, let beginning, before + beginning > 0 else { return send(buffer, to: side.other) }
             isSpent = true
+            tally.add(.proxyGarbage)
             // Between two frames: within one, what is not under a seal would be believed, as it is without TLS.
             var altered = buffer
             var sent = altered.readSlice(length: beginning) ?? ByteBuffer()

@@ -38,13 +38,16 @@ enum Item: String, CaseIterable, Sendable {
     case filesLeft = "files left by servers"
 
     /// What a campaign that kills so many servers does to servers, clients and connections: in none of these may it end
-    /// with 0. The rarer ones happen a hundredth as often as kills.
+    /// with 0. In a short one only what is to be expected ten times.
     static func faults(inKills kills: Int) -> [Item] {
         let often: [Item] = [
-            .serverKills, .serverKillsStarting, .clientKills, .delaysToTenth, .delaysToSecond, .delaysToFive,
-            .delaysToTwenty, .proxyLatency, .proxyCut, .proxyHalfOpen, .proxySilence, .proxyByByte, .proxyGarbage,
+            .serverKills, .clientKills, .delaysToTenth, .delaysToSecond, .delaysToFive, .proxyLatency, .proxyCut,
         ]
-        return kills < 150 ? [] : kills < 1000 ? often : often + [.serverKillsStopped, .serverStops, .clientStops]
+        let seldom: [Item] = [
+            .serverKillsStarting, .serverKillsStopped, .serverStops, .clientStops, .delaysToTwenty, .proxyHalfOpen,
+            .proxySilence, .proxyByByte, .proxyGarbage,
+        ]
+        return kills < 200 ? [] : kills < 2000 ? often : often + seldom
     }
 
     /// A run in which any of these is not 0 has failed.

@@ -59,7 +59,7 @@ extension Suite {
             always?.end()
             postgres?.end()
         }
-        for (connections, window) in [(1, 1), (1, 16), (16, 1), (50, 1), (50, 16)] {
+        for (connections, window) in [(1, 1), (1, 16), (16, 1), (16, 256), (50, 1), (50, 16)] {
             let run = Pipelined.Run(connections: connections, window: window)
             var contenders = [
                 Contender("Recall, memory log", server: recall) {

@@ -54,14 +54,18 @@ extension Report {
                     ratio(
                         "alternatives", "\(connections) connections, window \(window)", memory, "Redis, everysec")))
         }
-        goals.append(
-            Goal(
-                "memory log over PostgreSQL, an INSERT per update, 16 connections", atLeast: 30,
-                ratio("alternatives", "16 connections, window 1", memory, "PostgreSQL, durable")))
-        goals.append(
-            Goal(
-                "SQLite log (disk) over the same", atLeast: 10,
-                ratio("alternatives", "16 connections, window 1", disk, "PostgreSQL, durable")))
+        // By group commit: with a window one sync serves many updates. PostgreSQL's connections have the same window.
+        for window in [256, 1] {
+            let setting = "16 connections, window \(window)"
+            goals.append(
+                Goal(
+                    "memory log over PostgreSQL, an INSERT per update, \(setting)", atLeast: 30,
+                    ratio("alternatives", setting, memory, "PostgreSQL, durable")))
+            goals.append(
+                Goal(
+                    "SQLite log (disk) over the same", atLeast: 10,
+                    ratio("alternatives", setting, disk, "PostgreSQL, durable")))
+        }
         return goals
     }
 

@@ -19,6 +19,8 @@ final class SimulatedProcess: EventLoop, TaskExecutor, @unchecked Sendable {
     var lastEvent: Int64 = 0
     private let weather: Weather?
     fileprivate(set) var isDead = false
+    /// It died in the middle of an event, and is to end with it: what it sends until then reaches nobody.
+    var isEnding = false
     /// What would have happened while it was paused.
     var held: [Timeline.Entry] = []
 

@@ -177,9 +177,11 @@ final class SimulatedClientEnd: ByteConnection {
 
     init(_ connection: SimulatedConnection) { self.connection = connection }
 
-    func send(_ bytes: ByteBuffer) { if connection.isOpenAtClient { connection.up.send(bytes) } }
+    func send(_ bytes: ByteBuffer) { if isOpen { connection.up.send(bytes) } }
     func setReading(_ isReading: Bool) {}
-    func close() { connection.closeAtClient() }
+    func close() { if isOpen { connection.closeAtClient() } }
+
+    private var isOpen: Bool { connection.isOpenAtClient && !connection.client.isEnding }
 }
 
 /// The server's end: while the client does not read what is written to it, nothing more is read from it.
