@@ -44,8 +44,8 @@ public protocol MessageLog: Sendable {
 
 /// A log whose appends mostly need no waiting, so that a message at a time costs no change of thread.
 ///
-/// While a client has it open, its other operations are called on the client's event loop as well: of those, what blocks
-/// belongs on a thread of the log's own, as an actor has that brings its executor.
+/// While a client has it open, its other operations are called on the client's event loop as well: of those, what
+/// blocks belongs on a thread of the log's own, as an actor has that brings its executor.
 public protocol ImmediateMessageLog: MessageLog {
     /// As `append`, at once, on the client's event loop: in microseconds mostly, in a millisecond at the most. False if
     /// that would take longer; then nothing was appended, and `append` is called instead.
