@@ -19,10 +19,24 @@ extension Report {
         var seen: [String] = []
         for figure in figures where !seen.contains(figure.group) {
             seen.append(figure.group)
-            lines += ["", "### \(figure.group)", ""] + Self.rows(figures(figure.group))
+            lines += ["", "### \(Self.titles[figure.group] ?? figure.group)", ""] + Self.rows(figures(figure.group))
         }
         return lines.joined(separator: "\n") + "\n"
     }
+
+    private static let titles = [
+        "wire": "Updates of 64 bytes beside an echo",
+        "payload": "Payloads, window 256",
+        "codec": "Codecs",
+        "sessions": "Sessions, window 16",
+        "log": "Logs, window 256",
+        "alternatives": "256-byte updates beside Redis and PostgreSQL",
+        "replay": "Replay, messages a second",
+        "recovery": "Recovery, seconds until a session answers",
+        "typing": "A recording of typing",
+        "storm": "Storms: all sessions of a dead server at once",
+        "memory": "Memory",
+    ]
 
     private static func rows(_ figures: [Figure]) -> [String] {
         let followed = figures.contains { $0.latency != nil }, counted = figures.contains { $0.clientCPU != nil }
