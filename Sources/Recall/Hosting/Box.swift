@@ -21,6 +21,16 @@ final class Box<S: Session>: _Hosted {
         super.init(limits: kind.limits, apply: apply, request: request)
     }
 
+    /// In one access to the state, and in place: taken out into a variable it would be copied at its first write.
+    @inlinable
+    static func run(
+        _ update: _Entry<S.State>.Update, _ content: RawSpan, _ isReplay: Bool, _ state: inout S.State?,
+        _ context: inout UpdateContext, _ reply: inout ByteWriter
+    ) -> _Verdict {
+        guard state != nil else { return .busy }
+        return update(content, isReplay, &state!, &context, &reply)
+    }
+
     override package var hasEffect: Bool { effect != nil }
     override package var isConsistent: Bool { readable?.isConsistent ?? false }
 
@@ -121,14 +131,14 @@ extension Session {
             apply: { hosted, content, isReplay, context, reply in
                 guard let box = hosted as? Box<Self> else { return .broken("the instance is of another kind") }
                 guard content.byteCount > 0 else { return .unnumbered }
-                guard box.effect == nil, box.state != nil else { return .busy }
+                guard box.effect == nil else { return .busy }
                 switch box.entries[Int(content.number)] {
                 case .update(let update)?:
-                    // Checked above; in place, for a state taken out into a variable would be copied at its first
-                    // write.
-                    return update(content.extracting(droppingFirst: 1), isReplay, &box.state!, &context, &reply)
+                    return Box<Self>.run(
+                        update, content.extracting(droppingFirst: 1), isReplay, &box.state, &context, &reply)
                 case .effect(let entry)?:
                     if isReplay { return .missingOutcome }
+                    guard box.state != nil else { return .busy }
                     switch entry.begin(content.extracting(droppingFirst: 1), box.state!, &reply) {
                     case .ended(let verdict): return verdict
                     case .ready(let effect):

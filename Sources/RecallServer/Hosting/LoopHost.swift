@@ -128,7 +128,8 @@ final class LoopHost: SessionHost {
             return .broken(Array("the session has no instance".utf8))
         }
         let hosted = instance.hosted
-        let isMarked = !marks.areIdle || hangs != nil
+        let isIdle = marks.areIdle
+        let isMarked = !isIdle || hangs != nil
         if isMarked { begin(call.session, call.number, call.seal) }
         onMoment?(.willApply(call.session, call.number, isReplay: call.recorded != nil))
         defer {
@@ -144,7 +145,7 @@ final class LoopHost: SessionHost {
             if verdict == .effect { instance.performing = (call.number, call.seal) }
             // An effect begins anew when it goes out: what it waits for till then is no fault of this session.
             observe(call.slot, instance, .completed(call.number), at: instant())
-            return judge(call, verdict, context.clockReading)
+            return judge(call, verdict, context.clockReading, isIdle: isIdle)
         }
         var context = UpdateContext(
             environment: environment, keys: call.keys, number: call.number, replaying: recorded.clock)
@@ -154,7 +155,7 @@ final class LoopHost: SessionHost {
             } else {
                 hosted.apply(content: content, replaying: true, context: &context, reply: &reply)
             }
-        return judge(call, verdict, context.clockReading)
+        return judge(call, verdict, context.clockReading, isIdle: isIdle)
     }
 
     private func begin(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
@@ -167,9 +168,9 @@ final class LoopHost: SessionHost {
         marks.updateEnded()
     }
 
-    private func judge(_ call: UpdateCall, _ verdict: _Verdict, _ clock: WallTime?) -> UpdateVerdict {
+    private func judge(_ call: UpdateCall, _ verdict: _Verdict, _ clock: WallTime?, isIdle: Bool) -> UpdateVerdict {
         let judgement = judge(verdict, clock, call.slot)
-        if marks.areIdle { return judgement }
+        if isIdle { return judgement }
         switch judgement {
         case .applied, .refused, .failed: marks.survived(call.session, call.number, call.seal)
         case .effect, .broken, .pending: break
