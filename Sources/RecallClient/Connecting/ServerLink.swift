@@ -359,7 +359,7 @@ final class ServerLink {
         guard case .open(connection, _) = state else { return }
         isInBatch = true
         let users = batch
-        batch.removeAll(keepingCapacity: true)
+        batch = []
         for user in users {
             user.isInBatch = false
             user.batchEnded()

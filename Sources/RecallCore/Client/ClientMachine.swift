@@ -280,7 +280,8 @@ package struct ClientMachine: ~Copyable {
     }
 
     package mutating func takeEvents() -> [ClientEvent] {
-        defer { events.removeAll(keepingCapacity: true) }
+        // Emptied by exchange: keeping the capacity of what is returned would make a copy, of an empty one too.
+        defer { events = [] }
         return events
     }
 

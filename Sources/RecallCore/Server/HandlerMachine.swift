@@ -159,7 +159,7 @@ package struct HandlerMachine: ~Copyable {
 
     /// The connections that have output, each once.
     package mutating func takeDirtyConnections() -> [ConnectionID] {
-        defer { dirtyConnections.removeAll(keepingCapacity: true) }
+        defer { dirtyConnections = [] }
         return dirtyConnections
     }
 

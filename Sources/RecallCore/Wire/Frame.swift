@@ -38,6 +38,8 @@ extension ByteWriter {
     /// Appends a whole frame: length (4), type (1), fields, then whatever `tail` appends.
     package mutating func frame<F: FrameFields>(_ fields: F, tail: (inout ByteWriter) -> Void = { _ in }) {
         let start = bytes.count
+        // Most frames fit, and a growing array would be moved four times on the way.
+        if start == 0 { bytes.reserveCapacity(160) }
         integer(UInt32(0))
         integer(F.type.rawValue)
         fields.write(to: &self)

@@ -356,7 +356,8 @@ final class LoopHost: SessionHost {
 
     /// The sessions that a detector gave up since the last time.
     func takeFailed() -> [(SlotID, Incarnation)] {
-        defer { failed.removeAll(keepingCapacity: true) }
+        guard !failed.isEmpty else { return [] }
+        defer { failed = [] }
         statistics.detected += failed.count
         for (slot, _) in failed { note(slot) { .detected($0) } }
         return failed
