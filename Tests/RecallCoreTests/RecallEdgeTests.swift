@@ -19,6 +19,7 @@ struct ForgedLog {
         var number: Int
         var state: String
         var outputs = Digest()
+        var segments = 1
     }
 
     let keys = Forge.keys(session: Peer.session)
@@ -51,11 +52,16 @@ struct ForgedLog {
     /// A checkpoint that opens under the keys.
     func sealed(_ kept: KeptState, at position: Position) -> Checkpoint {
         let header = CheckpointHeader(
-            kindVersion: 1, position: position, outputs: kept.outputs, time: WallTime(nanoseconds: 1), segmentCount: 1)
-        let segment = header.seal(
-            Array(kept.state.utf8).span.bytes, segment: 0, nonce: [UInt8](repeating: 1, count: 12), keys,
-            Forge.cryptography)
-        return header.checkpoint([segment])
+            kindVersion: 1, position: position, outputs: kept.outputs, time: WallTime(nanoseconds: 1),
+            segmentCount: UInt32(kept.segments))
+        let state = Array(kept.state.utf8)
+        let segments = (0..<kept.segments).map { index in
+            let part = Array(state[state.count * index / kept.segments..<state.count * (index + 1) / kept.segments])
+            return header.seal(
+                part.span.bytes, segment: UInt32(index), nonce: [UInt8](repeating: UInt8(index + 1), count: 12), keys,
+                Forge.cryptography)
+        }
+        return header.checkpoint(segments)
     }
 
     /// With a receipt at each line.
@@ -147,6 +153,15 @@ struct ForgedLog {
         #expect(failure.code == .forked)
         #expect(failure.text.hasPrefix("update 1 was confirmed with another content or outcome"))
         #expect(network.servers[0].state(of: Peer.session) == nil)
+    }
+
+    @Test func aCheckpointOfSeveralSegmentsIsTaken() throws {
+        let network = CoreNetwork()
+        let forged = ForgedLog(
+            .init("a@", clock: 1001), .init("b@", clock: 2002),
+            checkpoint: .init(number: 1, state: "a@1001", segments: 3))
+        #expect(try recall(forged, on: network) == nil)
+        #expect(network.servers[0].state(of: Peer.session)?.description == "a@1001 b@2002")
     }
 
     @Test func aCheckpointOfTheConfirmedBranchIsTaken() throws {
