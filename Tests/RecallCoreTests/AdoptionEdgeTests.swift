@@ -1,0 +1,127 @@
+import RecallCore
+import RecallCrypto
+import RecallTesting
+import Testing
+
+/// Offers of a state that an honest server does not make, or not then.
+@Suite struct AdoptionEdgeTests {
+    /// Offers a client a state to adopt.
+    func offer(_ position: Position, to client: CoreClient, on connection: CoreConnection) -> Receipt {
+        let keys = Forge.keys(of: client)
+        let receipt = keys.makeReceipt(
+            position, outputs: Digest(), kindVersion: 1, time: WallTime(nanoseconds: 1), Forge.cryptography)
+        let header = CheckpointHeader(
+            kindVersion: 1, position: position, outputs: Digest(), time: receipt.time, segmentCount: 1)
+        let stream = client.currentStream ?? .connection
+        client.receive(connection, HistoryEdgeTests.body(Offer(stream: stream, header: header, adoption: receipt)))
+        client.receive(
+            connection, HistoryEdgeTests.body(OfferSegment(stream: stream, index: 0)) { $0.integer(UInt8(1)) })
+        client.work()
+        return receipt
+    }
+
+    func position(_ number: UInt64) throws -> Position {
+        let digest = try #require(Digest([UInt8](repeating: 5, count: 32)))
+        return Position(number: SequenceNumber(number), seal: digest, inputs: digest)
+    }
+
+    /// Attaches, and hears nothing of it yet.
+    func attaching(_ client: CoreClient, _ network: CoreNetwork) -> CoreConnection {
+        let connection = network.connect(client, to: network.servers[0])
+        connection.holdsToServer = true
+        network.deliverToServer(connection)
+        network.servers[0].pump()
+        network.deliverToClient(connection)
+        client.work()
+        return connection
+    }
+
+    func hasAdopted(_ client: CoreClient) -> Bool {
+        client.events.contains { if case .adopted = $0 { true } else { false } }
+    }
+
+    /// A live client's log is what counts: no server replaces it.
+    @Test func aLiveClientAdoptsNothing() throws {
+        let network = CoreNetwork()
+        let client = network.client()
+        let connection = network.connect(client, to: network.servers[0])
+        client.send("a")
+        network.settle()
+        _ = offer(try position(5), to: client, on: connection)
+        #expect(!hasAdopted(client) && client.log.acknowledged == SequenceNumber(1))
+        let next = client.send("b+")
+        network.settle()
+        #expect(next.reply == "a b" && client.breach == nil)
+    }
+
+    /// Nor does a state that is no newer than the log.
+    @Test func aStateWithinTheLogIsNotAdopted() throws {
+        let network = CoreNetwork()
+        let client = network.client()
+        let first = network.connect(client, to: network.servers[0])
+        client.send("a")
+        network.settle()
+        network.cut(first)
+        client.send("b+")
+        let connection = attaching(client, network)
+        _ = offer(try position(1), to: client, on: connection)
+        #expect(!hasAdopted(client) && client.log.acknowledged == SequenceNumber(1))
+        connection.holdsToServer = false
+        network.settle()
+        #expect(client.calls.last?.reply == "a b" && client.breach == nil)
+    }
+
+    /// Of what waits for the log when a state is adopted, acknowledgements go into it, for their callers are told; new
+    /// messages do not, for they would not follow.
+    @Test func adoptionForgetsMessagesThatWaitForTheLog() throws {
+        let network = CoreNetwork()
+        let client = network.client()
+        let first = network.connect(client, to: network.servers[0])
+        client.send("a")
+        network.settle()
+        network.cut(first)
+        let acknowledged = client.send("b")
+        let connection = attaching(client, network)
+        client.logIsImmediate = false
+        let unwritten = client.send("c")
+        client.work()
+        let keys = Forge.keys(of: client)
+        let end = Story(("a", nil), ("b", nil)).receipt(keys)
+        let stream = try #require(client.currentStream)
+        client.receive(
+            connection,
+            HistoryEdgeTests.body(Acknowledgement(stream: stream, first: SequenceNumber(2), receipt: try #require(end)))
+        )
+        let adopted = offer(try position(4), to: client, on: connection)
+        #expect(acknowledged.result == nil && unwritten.result == nil)
+        while client.stepLog() { client.work() }
+        #expect(acknowledged.result == .reply([]) && unwritten.failure == .outcomeUnknown)
+        #expect(hasAdopted(client) && client.breach == nil && client.isQuiet)
+        #expect(client.log.receipt == adopted && client.log.last == SequenceNumber(4) && client.log.messages == [])
+    }
+
+    /// What a log gives up for the state that it takes over is acknowledged no more: of a server that does so all the
+    /// same the log takes nothing.
+    @Test func nothingIsAcknowledgedDuringAnAdoption() throws {
+        let network = CoreNetwork()
+        let client = network.client()
+        let first = network.connect(client, to: network.servers[0])
+        client.send("a")
+        network.settle()
+        network.cut(first)
+        client.send("b")
+        let connection = attaching(client, network)
+        client.logIsImmediate = false
+        client.work()
+        let stream = try #require(client.currentStream)
+        let adopted = offer(try position(4), to: client, on: connection)
+        let end = Story(("a", nil), ("b", nil)).receipt(Forge.keys(of: client))
+        client.receive(
+            connection,
+            HistoryEdgeTests.body(Acknowledgement(stream: stream, first: SequenceNumber(2), receipt: try #require(end)))
+        )
+        while client.stepLog() { client.work() }
+        #expect(client.breach == nil && client.failure == nil)
+        #expect(client.log.receipt == adopted && client.log.last == SequenceNumber(4))
+    }
+}
