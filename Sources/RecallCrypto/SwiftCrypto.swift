@@ -38,8 +38,8 @@ extension Cryptography {
         var hash = SHA256()
         let count = head.byteCount + tail.byteCount
         if count <= 512 {
-            // Each update costs some 300 instructions of its own: what is short is copied into one piece. Sound: both
-            // copies are checked against the buffer's bounds, and only bytes that were copied are hashed.
+            // Each update costs some 300 instructions of its own: what is short is copied into one piece. Sound: the
+            // two together are no longer than the buffer, and only bytes that were copied are hashed.
             withUnsafeTemporaryAllocation(byteCount: 512, alignment: 8) { piece in
                 head.withUnsafeBytes { piece.copyMemory(from: $0) }
                 tail.withUnsafeBytes {
