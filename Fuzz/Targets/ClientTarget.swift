@@ -7,9 +7,9 @@ enum ClientTarget {
         let conversation = Conversation(input, spoiling: .client)
         conversation.run()
         for client in conversation.network.clients {
-            precondition(client.breach == nil, "\(client.name)'s log: \(client.breach ?? "")")
+            require(client.breach == nil, "\(client.name)'s log: \(client.breach ?? "")")
             for call in client.calls {
-                precondition(call.results.count < 2, "'\(call.text)' was answered \(call.results.count) times")
+                require(call.results.count < 2, "'\(call.text)' was answered \(call.results.count) times")
             }
         }
     }

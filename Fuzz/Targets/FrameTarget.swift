@@ -32,7 +32,7 @@ enum FrameTarget {
         let tail = reader.rest.array
         var writer = ByteWriter()
         writer.frame(fields) { $0.append(tail.span.bytes) }
-        precondition(Array(writer.bytes.dropFirst(4)) == bytes, "\(type) is not what it was encoded as")
+        require(Array(writer.bytes.dropFirst(4)) == bytes, "\(type) is not what it was encoded as")
         if let run = fields as? UpdateRun {
             _ = try? SealedRun(tail.span.bytes, first: run.first, after: Digest(), expected: run.seal, sealer)
         }

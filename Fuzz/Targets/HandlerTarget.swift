@@ -19,8 +19,8 @@ enum HandlerTarget {
             while !server.host.effects.isEmpty { server.endEffect() }
             while server.endApplication() {}
             server.evictIdle(since: conversation.network.now)
-            precondition(server.sessionCount == 0, "\(server.sessionCount) sessions are left")
-            precondition(server.memoryInUse == 0, "\(server.memoryInUse) bytes are left")
+            require(server.sessionCount == 0, "\(server.sessionCount) sessions are left")
+            require(server.memoryInUse == 0, "\(server.memoryInUse) bytes are left")
         }
     }
 
@@ -28,8 +28,8 @@ enum HandlerTarget {
         var seen: Set<String> = []
         for item in state.items {
             let name = String(item.prefix { $0.isLetter || $0.isNumber })
-            precondition(names.contains(name), "a state holds '\(item)', which nobody sent")
-            precondition(seen.insert(name).inserted, "a state holds '\(name)' twice")
+            require(names.contains(name), "a state holds '\(item)', which nobody sent")
+            require(seen.insert(name).inserted, "a state holds '\(name)' twice")
         }
     }
 }

@@ -45,7 +45,7 @@ enum LogTarget {
             }
             self.messages = messages
             self.files = files.withLock { $0 }
-            precondition(self.files.allSatisfy { !$0.bytes.isEmpty }, "the recording is empty")
+            require(self.files.allSatisfy { !$0.bytes.isEmpty }, "the recording is empty")
         }
     }
 
@@ -80,15 +80,15 @@ enum LogTarget {
         let contents: LogContents
         do { contents = try await log.open() } catch { return check(error) }
         if contents.header == nil {
-            precondition(contents.last == .zero, "a log without a header has messages")
+            require(contents.last == .zero, "a log without a header has messages")
             return await log.close()
         }
-        precondition(contents.header == header, "another header was read")
+        require(contents.header == header, "another header was read")
         if contents.last > .zero {
             let slice = try await log.slice(after: .zero, maximumBytes: 1 << 20)
             for (read, wrote) in zip(slice.messages, messages) {
-                precondition(read.number == wrote.number && read.content == wrote.content, "another message was read")
-                precondition(
+                require(read.number == wrote.number && read.content == wrote.content, "another message was read")
+                require(
                     read.determinants.isEmpty || read.determinants == wrote.determinants,
                     "other determinants were read")
             }
@@ -98,14 +98,14 @@ enum LogTarget {
         await log.close()
         let again = SQLiteLog(path: path, durability: .process, executor: Inline.shared)
         let second = try await again.open()
-        precondition(second.damage == nil, "the log is damaged again: \(second.damage ?? "")")
-        precondition(second.last == next, "the log ends at \(second.last) after \(next) was appended")
+        require(second.damage == nil, "the log is damaged again: \(second.damage ?? "")")
+        require(second.last == next, "the log ends at \(second.last) after \(next) was appended")
         await again.close()
     }
 
     private static func check(_ error: any Error) {
         let code = (error as? RecallError)?.code
-        precondition(code == .logDamaged || code == .logFailed, "opening threw \(error)")
+        require(code == .logDamaged || code == .logFailed, "opening threw \(error)")
     }
 }
 
@@ -129,8 +129,8 @@ private final class Inline: SerialExecutor, TaskExecutor {
         }
         switch result.withLock({ $0 }) {
         case .success: break
-        case .failure(let error): preconditionFailure("threw \(error)")
-        case nil: preconditionFailure("did not end at once")
+        case .failure(let error): fatalError("threw \(error)")
+        case nil: fatalError("did not end at once")
         }
     }
 }

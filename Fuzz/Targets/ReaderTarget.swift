@@ -31,7 +31,7 @@ enum ReaderTarget {
             if let receipt = client.log.receipt { receipts.append(receipt) }
         }
         guard let vector = client.log.header?.vector, let checkpoint = client.log.checkpoints.first else {
-            preconditionFailure("the recording has no checkpoint")  // Our own doing: no input reaches it.
+            fatalError("the recording has no checkpoint")  // Our own doing: no input reaches it.
         }
         return Recording(
             keys: SessionKeys(root: CoreNetwork.rootSecret, vector: vector, cryptography), vector: vector,
@@ -72,8 +72,8 @@ enum ReaderTarget {
             guard let verified = try? reader.verify(read, tail.span.bytes) else { continue }
             for message in verified.messages {
                 let original = recording.messages[Int(message.position.number.rawValue) - 1]
-                precondition(Array(verified.bytes[message.content]) == original.content, "another content was accepted")
-                precondition(
+                require(Array(verified.bytes[message.content]) == original.content, "another content was accepted")
+                require(
                     Array(verified.bytes[message.determinants]) == original.determinants,
                     "other determinants were accepted")
             }
@@ -95,8 +95,8 @@ enum ReaderTarget {
                 offer.header.open(
                     segment.span.bytes, segment: UInt32(index), recording.keys, cryptography) != nil
             else { continue }
-            precondition(segment == original, "another segment was accepted")
-            precondition(offer.header == CheckpointHeader(recording.checkpoint), "another header was accepted")
+            require(segment == original, "another segment was accepted")
+            require(offer.header == CheckpointHeader(recording.checkpoint), "another header was accepted")
         }
     }
 
@@ -114,7 +114,7 @@ enum ReaderTarget {
         }
         var verifier = LogVerifier(vector: recording.vector, base: .start, cryptography)
         guard (try? verifier.verify(slice)) != nil else { return }
-        precondition(
+        require(
             slice.messages.elementsEqual(recording.messages.prefix(slice.messages.count)),
             "another slice was accepted")
     }

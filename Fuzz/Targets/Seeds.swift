@@ -30,7 +30,7 @@ enum Seeds {
         for side in [Conversation.Side.server, .client] {
             let conversation = Conversation(script, spoiling: side)
             conversation.run()
-            precondition(conversation.injected == [frame], "the script does not say the frame")
+            require(conversation.injected == [frame], "the script does not say the frame")
         }
         return script
     }

@@ -124,4 +124,91 @@ import Testing
         #expect(client.breach == nil && client.failure == nil)
         #expect(client.log.receipt == adopted && client.log.last == SequenceNumber(4))
     }
+
+    // MARK: Histories of what the log forgets
+
+    /// Has a server say that its state at the client's last update is a checkpoint.
+    func checkpoint(_ client: CoreClient, on connection: CoreConnection) throws {
+        let stream = try #require(client.currentStream)
+        let position = try #require(client.log.receipt?.position)
+        let header = CheckpointHeader(
+            kindVersion: 1, position: position, outputs: Digest(), time: WallTime(nanoseconds: 1), segmentCount: 1)
+        client.receive(connection, HistoryEdgeTests.body(Offer(stream: stream, header: header, adoption: nil)))
+        client.receive(
+            connection, HistoryEdgeTests.body(OfferSegment(stream: stream, index: 0)) { $0.integer(UInt8(1)) })
+    }
+
+    func recall(
+        _ origin: RecallRequest.Origin, credit: UInt8, _ client: CoreClient, on connection: CoreConnection
+    ) throws {
+        let stream = try #require(client.currentStream)
+        let request = RecallRequest(stream: stream, recall: RecallID(7), credit: credit, origin: origin)
+        client.receive(connection, HistoryEdgeTests.body(request))
+    }
+
+    /// A server asks for the whole history, gives no credit for it, offers checkpoints until its beginning is forgotten,
+    /// and then gives credit: nothing is read that the log does not have.
+    @Test func aHistoryEndsWhenACheckpointIsOffered() throws {
+        let network = CoreNetwork()
+        let client = network.client()
+        let connection = network.connect(client, to: network.servers[0])
+        client.send("a")
+        network.settle()
+        try recall(.newest, credit: 0, client, on: connection)
+        for text in ["b", "c"] {
+            try checkpoint(client, on: connection)
+            client.work()
+            client.send(text)
+            network.settle()
+        }
+        #expect(client.log.checkpoints.count == 2)
+        let stream = try #require(client.currentStream)
+        client.receive(connection, HistoryEdgeTests.body(Credit(stream: stream, recall: RecallID(7), chunks: 8)))
+        client.work()
+        #expect(client.breach == nil && client.failure == nil)
+        let last = client.send("d+")
+        network.settle()
+        #expect(last.reply == "a b c d")
+    }
+
+    /// A server asks for the history from the older of two checkpoints while the log keeps the second: it is the first
+    /// by then, and what lies before it is forgotten.
+    @Test func theOlderCheckpointIsTheOneBeforeThatOnItsWay() throws {
+        let network = CoreNetwork()
+        let client = network.client()
+        let connection = network.connect(client, to: network.servers[0])
+        client.send("a")
+        network.settle()
+        try checkpoint(client, on: connection)
+        client.work()
+        client.send("b")
+        network.settle()
+        client.logIsImmediate = false
+        try checkpoint(client, on: connection)
+        try recall(.older, credit: 8, client, on: connection)
+        var said: [UInt8] = []
+        client.onWrite = { said.append($0.first ?? 0) }
+        while client.stepLog() { client.work() }
+        #expect(client.breach == nil && client.failure == nil && client.log.checkpoints.count == 2)
+        #expect(said.contains(FrameType.historySegment.rawValue) && said.contains(FrameType.historyChunk.rawValue))
+    }
+
+    /// While the log takes a state over, what it had is on its way out and no history of it is told.
+    @Test func aLogThatAdoptsTellsNoHistory() throws {
+        let network = CoreNetwork()
+        let client = network.client()
+        let first = network.connect(client, to: network.servers[0])
+        client.send("a")
+        network.settle()
+        network.cut(first)
+        client.send("b")
+        let connection = attaching(client, network)
+        client.logIsImmediate = false
+        client.work()
+        let adopted = offer(try position(4), to: client, on: connection)
+        try recall(.newest, credit: 8, client, on: connection)
+        while client.stepLog() { client.work() }
+        #expect(client.breach == nil && client.failure == nil)
+        #expect(client.log.receipt == adopted)
+    }
 }

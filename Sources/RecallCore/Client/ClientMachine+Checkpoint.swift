@@ -24,7 +24,6 @@ extension ClientMachine {
             bytesSinceAnchor = 0
         } else {
             guard case .attaching = phase, frame.header.position.number > front.number else { return }
-            history = nil
         }
         offer = OfferAssembly(header: frame.header, adoption: frame.adoption)
     }
@@ -40,6 +39,8 @@ extension ClientMachine {
         offer?.segments.append(raw.array)
         guard let complete = offer, complete.segments.count == Int(complete.header.segmentCount) else { return }
         offer = nil
+        // Whoever offers a state needs no history, and the log may forget what one would read.
+        history = nil
         let checkpoint = complete.header.checkpoint(complete.segments)
         if let receipt = complete.adoption { return adopt(checkpoint, receipt) }
         // The acknowledgements that it stands on go into the log before it.

@@ -50,6 +50,8 @@ struct HistorySender: Sendable {
 
 extension ClientMachine {
     mutating func recallAsked(_ frame: RecallRequest) {
+        // The state that the log is taking over has no history yet, and what is there goes.
+        guard !isAdopting else { return }
         events.append(.recallAsked)
         beginHistory(frame.stream, frame.recall, frame.origin, credit: frame.credit)
     }
@@ -63,6 +65,8 @@ extension ClientMachine {
         switch origin {
         case .newest where newestCheckpoint != nil: history = sender(.checkpoint(generation: 0))
         case .older where olderCheckpoint != nil: history = sender(.checkpoint(generation: 1))
+        // It will be the older one by the time that the log is read.
+        case .older where newestCheckpoint != nil && isKeeping: history = sender(.checkpoint(generation: 1))
         // An adopted state is all that there is: the server says what is wrong with it.
         case .older where newestCheckpoint != nil && !reachesStart: history = sender(.checkpoint(generation: 0))
         case .newest, .older: start(sender(.messages(after: .zero)), .start, after: .zero)
