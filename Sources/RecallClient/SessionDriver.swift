@@ -17,6 +17,9 @@ final class SessionDriver: LinkUser {
     private final class Core {
         var machine: ClientMachine
         init(_ machine: consuming ClientMachine) { self.machine = machine }
+
+        /// True if a server is to answer something, as far as this client knows.
+        var isWaiting: Bool { machine.hasUnanswered && machine.isLive }
     }
 
     private let link: ServerLink
@@ -46,6 +49,7 @@ final class SessionDriver: LinkUser {
     private var backoff: Backoff
     /// When something was last heard of what is unanswered.
     private var progress: NIODeadline
+    private var isWatched = false
     var isInBatch = false
 
     init(
@@ -175,8 +179,8 @@ final class SessionDriver: LinkUser {
 
     /// Where the log stands.
     var place: (header: LogHeader, head: SequenceNumber, checkpoints: [Position], reachesStart: Bool)? {
-        guard let header = core?.machine.header else { return nil }
-        return (header, head, core?.machine.checkpointPositions ?? [], core?.machine.reachesStart ?? true)
+        guard let core else { return nil }
+        return (core.machine.header, core.machine.head, core.machine.checkpointPositions, core.machine.reachesStart)
     }
 
     // MARK: The link
@@ -207,7 +211,7 @@ final class SessionDriver: LinkUser {
     func receive(_ type: FrameType, _ body: RawSpan) throws(WireError) {
         progress = link.eventLoop.now
         var reader = ByteReader(body)
-        guard core == nil else { return try receive(type, &reader) }
+        if let core { return try receive(type, &reader, core) }
         switch type {
         case .initiated: begin(try Initiated(reading: &reader))
         case .refusal:
@@ -220,10 +224,10 @@ final class SessionDriver: LinkUser {
         }
     }
 
-    private func receive(_ type: FrameType, _ reader: inout ByteReader) throws(WireError) {
+    private func receive(_ type: FrameType, _ reader: inout ByteReader, _ core: Core) throws(WireError) {
         // Initiated twice: an answer of a connection before the log was begun.
         if type == .initiated { return }
-        try core?.machine.receive(type, &reader)
+        try core.machine.receive(type, &reader)
     }
 
     func batchEnded() { pump() }
@@ -315,19 +319,27 @@ final class SessionDriver: LinkUser {
 
     /// Carries out what the machine has to be done, until it has nothing more.
     private func pump() {
-        guard core != nil else { return }
+        guard let core else { return }
         var isDone = false
         while !isDone {
-            admit()
-            attachIfWanted()
+            admit(to: core)
+            attachIfWanted(core)
             // What was logged at once may be all that an attach waited for.
-            let hasLogged = runLog()
-            core?.machine.advance()
+            let hasLogged = runLog(of: core)
+            core.machine.advance()
             isDone = !handleEvents() && !hasLogged
-            if let bytes = core?.machine.takeOutput(), !bytes.isEmpty { link.write(bytes) }
+            let bytes = core.machine.takeOutput()
+            if !bytes.isEmpty { link.write(bytes) }
         }
-        if core?.machine.hasDeferredConfirmation == true { scheduleConfirmation() }
+        if core.machine.hasDeferredConfirmation { scheduleConfirmation() }
+        if !isWatched, core.isWaiting { beWatched() }
         if isClosed { finishClosing() }
+    }
+
+    private func beWatched() {
+        isWatched = true
+        progress = link.eventLoop.now
+        link.watch(self)
     }
 
     /// A client that sends one message after the other confirms with the next; one that falls silent does so soon.
@@ -345,8 +357,7 @@ final class SessionDriver: LinkUser {
     }
 
     /// Moves what waits into the window.
-    private func admit() {
-        guard let core else { return }
+    private func admit(to core: Core) {
         while !queue.isEmpty {
             queue.update(at: 0) { Self.admit(&$0, into: &core.machine, waiters) }
             guard let batch = queue.first, batch.done == batch.contents.count else { return }
@@ -373,21 +384,21 @@ final class SessionDriver: LinkUser {
         }
     }
 
-    private func attachIfWanted() {
-        guard core?.machine.wantsAttach == true, !isHeld, let nonce = link.nonce, wantsSession else { return }
+    private func attachIfWanted(_ core: Core) {
+        guard core.machine.wantsAttach, !isHeld, let nonce = link.nonce, wantsSession(core) else { return }
         if let stream { link.closeStream(stream) }
         let stream = link.openStream(self)
         self.stream = stream
-        core?.machine.attach(stream, nonce: nonce)
+        core.machine.attach(stream, nonce: nonce)
     }
 
     /// An attach is due when there is something to say, and once for each connection so that trouble shows early.
-    private var wantsSession: Bool { stream == nil || core?.machine.hasUnanswered == true || !queue.isEmpty }
+    private func wantsSession(_ core: Core) -> Bool { stream == nil || core.machine.hasUnanswered || !queue.isEmpty }
 
     /// True if something was logged at once.
-    private func runLog() -> Bool {
+    private func runLog(of core: Core) -> Bool {
         var hasLogged = false
-        while let operation = core?.machine.nextLogOperation() {
+        while let operation = core.machine.nextLogOperation() {
             guard let immediate, case .append(let entries) = operation else {
                 perform(operation)
                 break
@@ -397,10 +408,10 @@ final class SessionDriver: LinkUser {
                     perform(operation)
                     break
                 }
-                core?.machine.logAnswered(.done)
+                core.machine.logAnswered(.done)
                 hasLogged = true
             } catch {
-                core?.machine.logFailed(error.code, error.message)
+                core.machine.logFailed(error.code, error.message)
             }
         }
         return hasLogged
@@ -433,7 +444,9 @@ final class SessionDriver: LinkUser {
     /// Wakes callers and tells watchers; true if there was anything.
     @discardableResult
     private func handleEvents() -> Bool {
-        guard let events = core?.machine.takeEvents(), !events.isEmpty else { return false }
+        guard let core else { return false }
+        let events = core.machine.takeEvents()
+        guard !events.isEmpty else { return false }
         for event in events {
             switch event {
             case .deliver(let call, let result): finish(call, .success(result))
@@ -468,12 +481,12 @@ final class SessionDriver: LinkUser {
     }
 
     /// A server that lives but has lost the session says nothing: what is unanswered for too long is sent again.
-    func isStalled(at now: NIODeadline) -> Bool {
-        guard core?.machine.hasUnanswered == true, core?.machine.isLive == true else {
-            progress = now
-            return false
+    func patience(at now: NIODeadline) -> Patience {
+        guard let core, !isClosed, core.isWaiting else {
+            isWatched = false
+            return .content
         }
-        return (now - progress).nanoseconds > link.configuration.silenceLimit.nanoseconds
+        return (now - progress).nanoseconds > link.configuration.silenceLimit.nanoseconds ? .exhausted : .waiting
     }
 
     func stalled() {

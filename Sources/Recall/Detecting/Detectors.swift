@@ -12,6 +12,7 @@ public struct CrashDetector: FailureDetector {
 
     public func hasFailed(at now: Instant) -> Bool { isDown }
     public func nextCheck(after now: Instant) -> Instant? { isDown ? now : nil }
+    public var observesHeard: Bool { false }
 }
 
 /// Fails when the copy cannot be trusted: a broken chain, a replay that diverges, a false invariant.
@@ -26,6 +27,7 @@ public struct ConsistencyDetector: FailureDetector {
 
     public func hasFailed(at now: Instant) -> Bool { isLost }
     public func nextCheck(after now: Instant) -> Instant? { isLost ? now : nil }
+    public var observesHeard: Bool { false }
 }
 
 /// Fails when one update runs for longer than a deadline: an endless loop (seen only by a watcher on another thread),
@@ -61,6 +63,8 @@ public struct DeadlineDetector: FailureDetector {
         guard running != .zero else { return nil }
         return max(now, start.later(by: limit).later(by: 1))
     }
+
+    public var observesHeard: Bool { false }
 }
 
 /// Fails when a session did nothing and its client said nothing for a while. Not a fault at all: deleting an idle
@@ -125,6 +129,8 @@ struct StandardDetector: FailureDetector {
         if crash.hasFailed(at: now) || consistency.hasFailed(at: now) { return now }
         return deadline.nextCheck(after: now)
     }
+
+    var observesHeard: Bool { crash.observesHeard || deadline.observesHeard || consistency.observesHeard }
 }
 
 /// Fails as soon as one of several detectors does.
@@ -148,6 +154,7 @@ public struct AnyDetector: FailureDetector {
 
     public func hasFailed(at now: Instant) -> Bool { detectors.contains { $0.hasFailed(at: now) } }
     public func nextCheck(after now: Instant) -> Instant? { detectors.compactMap { $0.nextCheck(after: now) }.min() }
+    public var observesHeard: Bool { detectors.contains { $0.observesHeard } }
 }
 
 /// How a server detects failures: makes a detector, with its settings, for each session it hosts.

@@ -21,9 +21,16 @@ public protocol FailureDetector: Sendable {
     /// So a server with a million sessions keeps one timer for each at most, and when it fires asks `hasFailed`, then
     /// this again; it need not move a timer when an event made it too early.
     func nextCheck(after now: Instant) -> Instant?
+
+    /// False if `heard` never changes the answer: it need not come then, and the heartbeat of a connection with many
+    /// thousand sessions costs none of them anything. Read once, when the detector has been made.
+    var observesHeard: Bool { get }
 }
 
 extension FailureDetector {
+    /// True: every sign of life comes.
+    public var observesHeard: Bool { true }
+
     /// Asks once a second.
     public func nextCheck(after now: Instant) -> Instant? { now.later(by: 1_000_000_000) }
 }

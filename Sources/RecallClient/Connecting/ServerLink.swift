@@ -20,12 +20,21 @@ protocol LinkUser: AnyObject {
     func drained()
     /// No server can be reached that would have this client: wrong protocol version or credentials.
     func linkFailed(_ code: FaultCode, _ text: String)
-    /// True if nothing was heard for too long of what is unanswered. Asked once a second.
-    func isStalled(at now: NIODeadline) -> Bool
-    /// It was: attach anew.
+    /// Asked once a second, from when the user wanted to be watched until it says that it waits for nothing.
+    func patience(at now: NIODeadline) -> Patience
+    /// It had none left: attach anew.
     func stalled()
     /// The moment that it asked for has come.
     func confirm()
+}
+
+/// How a user of a link stands with what it waits for.
+enum Patience {
+    /// It waits for nothing.
+    case content
+    case waiting
+    /// Nothing was heard for too long of what is unanswered.
+    case exhausted
 }
 
 /// One connection at a time to one of several servers, kept up as long as somebody uses it; confined to its event loop.
@@ -56,7 +65,9 @@ final class ServerLink {
     private var attempts = 0
     private var lastHeard: NIODeadline
     private var heartbeat: RepeatedTask?
-    /// Looks after all users at once: a timer for each of many thousands kept their loop busy with timers.
+    /// Users that wait for an answer, in the order in which they began to. Looked after once a second, all at once: a
+    /// timer for each of many thousands kept their loop busy with timers, and so did a look at all that wait for nothing.
+    private var watched: [any LinkUser] = []
     private var watch: RepeatedTask?
     private var confirming: [any LinkUser] = []
     private static let confirmationDelay = TimeAmount.milliseconds(50)
@@ -93,12 +104,6 @@ final class ServerLink {
     func add(_ user: any LinkUser) {
         lastUser += 1
         users[ObjectIdentifier(user)] = (lastUser, user)
-        if watch == nil {
-            let bound = NIOLoopBound(self, eventLoop: eventLoop)
-            watch = eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
-                bound.value.lookAfterUsers()
-            }
-        }
         switch state {
         case .idle: connect()
         case .open: user.connected()
@@ -110,15 +115,36 @@ final class ServerLink {
     func remove(_ user: any LinkUser) {
         guard users.removeValue(forKey: ObjectIdentifier(user)) != nil else { return }
         guard users.isEmpty else { return }
-        watch?.cancel()
-        watch = nil
+        watched = []
+        endWatch()
         close()
+    }
+
+    /// Looks after a user until it waits for nothing. Once for each time that it waits.
+    func watch(_ user: any LinkUser) {
+        watched.append(user)
+        guard watch == nil else { return }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        watch = eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
+            bound.value.lookAfterUsers()
+        }
     }
 
     private func lookAfterUsers() {
         let now = eventLoop.now
-        let stalled = users.values.filter { $0.user.isStalled(at: now) }
-        for (_, user) in stalled.sorted(by: { $0.order < $1.order }) { user.stalled() }
+        var stalled: [any LinkUser] = []
+        watched.removeAll { user in
+            let patience = user.patience(at: now)
+            if patience == .exhausted { stalled.append(user) }
+            return patience == .content
+        }
+        if watched.isEmpty { endWatch() }
+        for user in stalled { user.stalled() }
+    }
+
+    private func endWatch() {
+        watch?.cancel()
+        watch = nil
     }
 
     /// Has the user confirm in a moment, together with others that ask for it.

@@ -67,6 +67,7 @@ extension HandlerMachine {
     /// A sign of life of all sessions on the connection. It costs each of them something, so not oftener than one that
     /// is meant as such comes.
     private func pinged(_ connection: Connection, _ now: Instant, _ host: some SessionHost) {
+        guard host.observesHeard else { return }
         if let last = connection.lastPing, last.nanoseconds(to: now) < 10_000_000 { return }
         connection.lastPing = now
         for (_, slot) in connection.streams.sorted(by: { $0.key < $1.key }) { host.observe(slot, .heard) }

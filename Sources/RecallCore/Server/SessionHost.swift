@@ -94,6 +94,8 @@ package protocol SessionHost: AnyObject {
     /// Notes that this update broke a copy, as if it had killed the process.
     func suspect(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest)
     func observe(_ slot: SlotID, _ event: HostEvent)
+    /// False while no session is interested in `heard`.
+    var observesHeard: Bool { get }
     func wallTime() -> WallTime
     func instant() -> Instant
     func randomBytes(_ count: Int) -> [UInt8]

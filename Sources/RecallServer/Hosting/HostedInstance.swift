@@ -9,6 +9,7 @@ final class HostedInstance {
     let incarnation: Incarnation
     let session: SessionID
     var detector: any FailureDetector
+    let observesHeard: Bool
     /// True while an entry of the host's due checks is its own.
     var isCheckDue = false
     /// The update whose effect is out.
@@ -16,6 +17,7 @@ final class HostedInstance {
 
     init(_ hosted: _Hosted, _ incarnation: Incarnation, session: SessionID, detector: any FailureDetector) {
         (self.hosted, self.incarnation, self.session, self.detector) = (hosted, incarnation, session, detector)
+        observesHeard = detector.observesHeard
     }
 
     /// True if the detector gives the copy up. Signs of life fail nobody; anything else may, at once.

@@ -16,6 +16,8 @@ final class LoopHost: SessionHost {
     private let hangs: HangWatch?
     private var gate = EffectGate()
     private var instances: [HostedInstance?] = []
+    /// How many of their detectors want signs of life.
+    private var listeners = 0
     private var checks = Heap<Check>()
     private var failed: [(SlotID, Incarnation)] = []
     private let eventLoop: any EventLoop
@@ -70,6 +72,7 @@ final class LoopHost: SessionHost {
         let instance = HostedInstance(
             hosts[kind].hosted(), incarnation, session: session, detector: detection.detector(for: session, at: now))
         instances[slot.index] = instance
+        if instance.observesHeard { listeners += 1 }
         schedule(slot, instance, after: now)
     }
 
@@ -79,6 +82,7 @@ final class LoopHost: SessionHost {
         if let instance = instances[slot.index] {
             instance.hosted.abandonEffect()
             marks.effectOutlives(instance.incarnation)
+            if instance.observesHeard { listeners -= 1 }
         }
         instances[slot.index] = nil
         gate.returned(slot)
@@ -295,7 +299,7 @@ final class LoopHost: SessionHost {
                     "milliseconds": "\(nanoseconds / 1_000_000)",
                 ])
         case .recallStarted: note(slot) { .recallStarts($0) }
-        case .heard: observe(slot, SessionEvent.heard)
+        case .heard: if observesHeard { observe(slot, SessionEvent.heard) }
         case .refused(let code):
             statistics.refusals += 1
             note(slot) { .refused($0, code) }
@@ -306,6 +310,8 @@ final class LoopHost: SessionHost {
         case .superseded: break
         }
     }
+
+    var observesHeard: Bool { listeners > 0 }
 
     private func note(_ slot: SlotID, _ moment: (SessionID) -> HandlerMoment) {
         guard let onMoment, slot.index < instances.count, let instance = instances[slot.index] else { return }
@@ -322,6 +328,7 @@ final class LoopHost: SessionHost {
     }
 
     private func observe(_ slot: SlotID, _ instance: HostedInstance, _ event: SessionEvent, at now: Instant) {
+        if event.kind == .heard, !instance.observesHeard { return }
         if instance.observe(event, at: now) { failed.append((slot, instance.incarnation)) }
         // A detector that wanted never to be asked may have changed its mind; one that is asked later than it now wants
         // to be is asked at every event too.

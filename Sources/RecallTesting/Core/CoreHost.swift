@@ -200,6 +200,7 @@ package final class CoreHost: SessionHost {
     }
 
     package func observe(_ slot: SlotID, _ event: HostEvent) { events.append(event) }
+    package var observesHeard: Bool { true }
 
     package func wallTime() -> WallTime { WallTime(nanoseconds: 1_000_000_000 + now) }
     package func instant() -> Instant { Instant(nanoseconds: now) }
