@@ -32,6 +32,7 @@ final class Conversation {
         let terms = CoreNetwork.terms(adoptsBehind: script.flag(), checkpoints: policy)
         network = CoreNetwork(
             servers: 1 + script.number(below: 2), terms: terms, limits: limits, cryptography: .standIn)
+        for server in network.servers { server.host.verifiesLater = limits.turn == 2 }
         for name in ["c", "d"].prefix(1 + script.number(below: 2)) {
             var limits = ClientLimits()
             limits.rideAlong = script.flag() ? 16 << 10 : 0
@@ -137,6 +138,7 @@ final class Conversation {
 
     private func endEffect() {
         let server = server
+        server.endVerification()
         if script.flag() { server.endApplication() }
         guard !server.host.effects.isEmpty else { return }
         let index = script.number(below: server.host.effects.count)

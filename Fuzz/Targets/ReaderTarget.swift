@@ -69,7 +69,7 @@ enum ReaderTarget {
             var bytes = ByteReader(body.span.bytes)
             guard let read = try? HistoryChunk(reading: &bytes) else { continue }
             let tail = bytes.rest.array
-            guard let verified = try? reader.verify(read, tail.span.bytes) else { continue }
+            guard let verified = try? reader.verify(read, tail) else { continue }
             for message in verified.messages {
                 let original = recording.messages[Int(message.position.number.rawValue) - 1]
                 require(Array(verified.bytes[message.content]) == original.content, "another content was accepted")

@@ -48,7 +48,7 @@ enum Forge {
 
     static func verify(_ log: CoreLog, by reader: inout HistoryReader) throws(HistoryFault) -> [VerifiedChunk] {
         var verified: [VerifiedChunk] = []
-        for (chunk, bytes) in chunks(log) { verified.append(try reader.verify(chunk, bytes.span.bytes)) }
+        for (chunk, bytes) in chunks(log) { verified.append(try reader.verify(chunk, bytes)) }
         return verified
     }
 

@@ -35,6 +35,7 @@ final class Schedule {
         let terms = CoreNetwork.terms(adoptsBehind: random.chance(50), checkpoints: policy)
         let servers = Int.random(in: 1...3, using: &random)
         network = CoreNetwork(servers: servers, terms: terms, limits: Self.limits(profile.limits, &random))
+        for server in network.servers { server.host.verifiesLater = random.chance(40) }
         for index in 0..<Int.random(in: 1...2, using: &random) {
             var limits = ClientLimits()
             limits.windowMessages = [1, 3, 1024].randomElement(using: &random) ?? 3
@@ -156,6 +157,7 @@ final class Schedule {
     private func endEffect() {
         guard let server = network.servers.randomElement(using: &random) else { return }
         if random.chance(40) { server.endApplication() }
+        if random.chance(60) { server.endVerification() }
         guard !server.host.effects.isEmpty else { return }
         let index = Int.random(in: 0..<server.host.effects.count, using: &random)
         note("effect \(index) of \(server.name) ends")

@@ -128,7 +128,7 @@ struct ConversationReader {
 
     private mutating func follow(_ chunk: HistoryChunk, _ tail: [UInt8]) throws {
         var reader = try #require(history)
-        _ = try reader.verify(chunk, tail.span.bytes)
+        _ = try reader.verify(chunk, tail)
         history = reader
         if chunk.isLast { #expect(reader.front == claimed) }
     }

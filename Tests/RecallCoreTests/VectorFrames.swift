@@ -66,7 +66,7 @@ extension VectorFrame {
         let before = Position(number: SequenceNumber(chunk.first.rawValue &- 1), seal: Digest(), inputs: Digest())
         let keys = SessionKeys(root: Digest(), vector: Digest(), .swiftCrypto)
         var history = HistoryReader(after: before, keys: keys, kindVersion: 1, .swiftCrypto)
-        let result = Result { () throws(HistoryFault) in try history.verify(chunk, tail.span.bytes) }
+        let result = Result { () throws(HistoryFault) in try history.verify(chunk, tail) }
         if case .failure(let fault) = result, fault.code == .malformedFrame { throw fault }
     }
 

@@ -193,28 +193,50 @@ extension HandlerMachine {
     ) {
         guard let recall = slot.recall, slot.phase == .recalling, recall.id == frame.recall else { return }
         slot.recall?.lastProgress = now
-        guard recall.chunks.count < Int(WireLimits.historyCredit), var reader = recall.reader else {
+        guard recall.chunks.count < Int(WireLimits.historyCredit), let reader = recall.reader else {
             return refuse(slot, .windowExceeded, "a history chunk without credit or before the history's start", host)
         }
-        do throws(HistoryFault) {
-            let chunk = try reader.verify(frame, raw)
-            try checkTombstone(slot, chunk)
-            if chunk.isLast, reader.front != recall.claim.acknowledged {
-                throw HistoryFault(
-                    .brokenChain, frame.first, reader.front.number, "the history ends elsewhere than the attach said")
-            }
-            if recall.isGap { _ = slot.window.confirm(slot.window.head) }
-            slot.recall?.reader = reader
-            slot.recall?.chunks.append(chunk)
-            // A chunk of large messages is larger than was counted on: then fewer others are let in.
-            if let held = slot.recall?.heldBytes {
-                admission.hold(slot.id, bytes: Self.heldBytes(recall.claim, chunks: held))
-            }
-            account(slot)
-            setReady(slot)
-        } catch {
-            historyFailed(slot, error, host)
+        lastVerification &+= 1
+        let verification = ChunkVerification(slot.id, ticket: lastVerification, reader, frame, raw.array)
+        recall.reader?.pass(frame)
+        if host.verify(verification) {
+            recall.chunks.append(.verifying(ticket: lastVerification, byteCount: raw.byteCount))
+        } else {
+            recall.chunks.append(ArrivedChunk(verification.run()))
         }
+        hold(slot, recall)
+    }
+
+    /// A chunk that the host verified elsewhere; late for a recall that is over.
+    package mutating func chunkVerified(
+        _ verification: ChunkVerification, _ result: Result<VerifiedChunk, HistoryFault>
+    ) {
+        guard let slot = slot(verification.slot), let recall = slot.recall,
+            recall.verified(verification.ticket, result)
+        else { return }
+        hold(slot, recall)
+    }
+
+    /// Counts what a recall holds. A chunk of large messages is larger than was counted on: then fewer others are let
+    /// in.
+    private mutating func hold(_ slot: SessionSlot, _ recall: RecallProgress) {
+        admission.hold(slot.id, bytes: Self.heldBytes(recall.claim, chunks: recall.heldBytes))
+        account(slot)
+        if recall.hasNext { setReady(slot) }
+    }
+
+    /// What a chunk must be beside verified, before the first of it is applied. All chunks before it were.
+    private func accept(_ chunk: inout VerifiedChunk, _ slot: SessionSlot) throws(HistoryFault) {
+        guard !chunk.isAccepted, let recall = slot.recall else { return }
+        chunk.isAccepted = true
+        try checkTombstone(slot, chunk)
+        if chunk.isLast, chunk.end != recall.claim.acknowledged {
+            let last = chunk.end.number
+            throw HistoryFault(
+                .brokenChain, chunk.messages.first?.position.number ?? last.next, last,
+                "the history ends elsewhere than the attach said")
+        }
+        if recall.isGap { _ = slot.window.confirm(slot.window.head) }
     }
 
     private func checkTombstone(_ slot: SessionSlot, _ chunk: VerifiedChunk) throws(HistoryFault) {
@@ -248,23 +270,36 @@ extension HandlerMachine {
 
     /// Replays what was verified, a turn's messages of one chunk at most; true if there is more to do now.
     mutating func replay(_ slot: SessionSlot, _ now: Instant, _ host: some SessionHost) -> Bool {
-        guard slot.awaiting == .nothing, var chunk = slot.recall?.chunks.popFirst() else { return false }
+        guard slot.awaiting == .nothing, let recall = slot.recall, recall.hasNext else { return false }
+        switch recall.chunks.popFirst() {
+        case .verified(let chunk): return replay(slot, chunk, now, host)
+        case .failed(let fault): historyFailed(slot, fault, host)
+        case .verifying, nil: break
+        }
+        return false
+    }
+
+    private mutating func replay(
+        _ slot: SessionSlot, _ verified: VerifiedChunk, _ now: Instant, _ host: some SessionHost
+    ) -> Bool {
+        var chunk = verified
         #if RECALL_PLANTED_BUGS
             let isShort = PlantedBug.isActive(.gapOffByOne) && slot.recall?.isGap == true && slot.recall?.replayed == 0
             if isShort, chunk.done == 0, !chunk.messages.isEmpty { chunk.done = 1 }
         #endif
         var left = limits.turn
         do throws(HistoryFault) {
+            try accept(&chunk, slot)
             while chunk.done < chunk.messages.count {
                 guard left > 0 else {
-                    slot.recall?.chunks.putBack(chunk)
+                    slot.recall?.chunks.putBack(.verified(chunk))
                     return true
                 }
                 left -= 1
                 let message = chunk.messages[chunk.done]
                 chunk.done += 1
                 guard try replay(slot, message, chunk.bytes.span.bytes, host) else {
-                    slot.recall?.chunks.putBack(chunk)
+                    slot.recall?.chunks.putBack(.verified(chunk))
                     return false
                 }
             }
@@ -280,7 +315,7 @@ extension HandlerMachine {
         slot.recall?.lastProgress = now
         account(slot)
         if let id = slot.recall?.id { write(to: slot) { $0.frame(Credit(stream: $1, recall: id, chunks: 1)) } }
-        return slot.recall?.chunks.isEmpty == false
+        return slot.recall?.hasNext == true
     }
 
     /// Replays one message; false if the host answers later.

@@ -86,6 +86,7 @@ package struct HandlerMachine: ~Copyable {
     var newest: SlotID?
     var oldest: SlotID?
     var lastIncarnation: UInt64 = 0
+    var lastVerification: UInt64 = 0
     var isDraining = false
     /// Estimated bytes of all sessions here.
     package var memoryInUse = 0

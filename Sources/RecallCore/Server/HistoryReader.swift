@@ -13,8 +13,37 @@ package struct VerifiedChunk: Sendable {
     package let isLast: Bool
     /// How many of them were applied.
     package var done = 0
+    /// True once it is known to fit what the server knows of the session.
+    var isAccepted = false
 
     package var heldBytes: Int { bytes.count + messages.count * MemoryLayout<VerifiedMessage>.stride }
+    /// Where the history stands after it.
+    var end: Position { receipt?.position ?? .start }
+}
+
+/// A chunk that arrived, and what is known of it.
+enum ArrivedChunk: Sendable {
+    /// It is being verified, on another thread perhaps.
+    case verifying(ticket: UInt64, byteCount: Int)
+    case verified(VerifiedChunk)
+    case failed(HistoryFault)
+
+    init(_ result: Result<VerifiedChunk, HistoryFault>) {
+        switch result {
+        case .success(let chunk): self = .verified(chunk)
+        case .failure(let fault): self = .failed(fault)
+        }
+    }
+
+    var heldBytes: Int {
+        switch self {
+        case .verifying(_, let byteCount): byteCount
+        case .verified(let chunk): chunk.heldBytes
+        case .failed: 0
+        }
+    }
+
+    var ticket: UInt64? { if case .verifying(let ticket, _) = self { ticket } else { nil } }
 }
 
 /// Why a history is refused, and which updates it is about.
@@ -26,6 +55,28 @@ package struct HistoryFault: Error, Sendable, Hashable {
 
     package init(_ code: FaultCode, _ first: SequenceNumber, _ last: SequenceNumber, _ text: String) {
         (self.code, self.first, self.last, self.text) = (code, first, last, text)
+    }
+}
+
+/// The verification of one chunk: all that it takes, so that it can be done on any thread, beside those of its
+/// neighbours.
+package struct ChunkVerification: Sendable {
+    package let slot: SlotID
+    /// Told back with the result; never reused.
+    let ticket: UInt64
+    private let reader: HistoryReader
+    private let chunk: HistoryChunk
+    private let bytes: [UInt8]
+
+    init(_ slot: SlotID, ticket: UInt64, _ reader: HistoryReader, _ chunk: HistoryChunk, _ bytes: [UInt8]) {
+        (self.slot, self.ticket, self.reader, self.chunk, self.bytes) = (slot, ticket, reader, chunk, bytes)
+    }
+
+    package var byteCount: Int { bytes.count }
+
+    package func run() -> Result<VerifiedChunk, HistoryFault> {
+        var reader = reader
+        return Result { () throws(HistoryFault) in try reader.verify(chunk, bytes) }
     }
 }
 
@@ -45,9 +96,9 @@ package struct HistoryReader: Sendable {
 
     /// Verifies the chunk that follows: its seals and determinants must lead to its receipt's position, and the
     /// receipt's code must verify. Nothing of it counts before that.
-    package mutating func verify(_ chunk: HistoryChunk, _ raw: RawSpan) throws(HistoryFault) -> VerifiedChunk {
+    package mutating func verify(_ chunk: HistoryChunk, _ bytes: [UInt8]) throws(HistoryFault) -> VerifiedChunk {
         let messages: [VerifiedMessage]
-        do throws(WireError) { messages = try read(chunk, raw) } catch {
+        do throws(WireError) { messages = try read(chunk, bytes.span.bytes) } catch {
             throw HistoryFault(.malformedFrame, chunk.first, chunk.first, "a history chunk is \(error)")
         }
         let end = messages.last?.position ?? front
@@ -65,8 +116,7 @@ package struct HistoryReader: Sendable {
         #if RECALL_PLANTED_BUGS
             if PlantedBug.isActive(.historyNotVerified) {
                 front = receipt.position
-                return VerifiedChunk(
-                    bytes: raw.array, messages: messages, receipt: receipt, isLast: chunk.isLast)
+                return VerifiedChunk(bytes: bytes, messages: messages, receipt: receipt, isLast: chunk.isLast)
             }
         #endif
         guard receipt.position.number == last, receipt.position.seal == end.seal else {
@@ -82,8 +132,12 @@ package struct HistoryReader: Sendable {
             throw HistoryFault(.badReceipt, chunk.first, last, "the receipt at update \(last) does not verify")
         }
         front = end
-        return VerifiedChunk(bytes: raw.array, messages: messages, receipt: receipt, isLast: chunk.isLast)
+        return VerifiedChunk(bytes: bytes, messages: messages, receipt: receipt, isLast: chunk.isLast)
     }
+
+    /// Goes on behind a chunk before it is verified: each can be verified by itself from the receipt of the one before.
+    /// What follows from that counts only once all chunks before have been verified.
+    mutating func pass(_ chunk: HistoryChunk) { front = chunk.receipt?.position ?? front }
 
     private func read(_ chunk: HistoryChunk, _ raw: RawSpan) throws(WireError) -> [VerifiedMessage] {
         guard chunk.first == front.number.next else { throw .malformed }

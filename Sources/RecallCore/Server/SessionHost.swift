@@ -80,6 +80,9 @@ package protocol SessionHost: AnyObject {
     func restore(_ slot: SlotID, state: [UInt8]) -> Bool
     /// The encoded state; nil if it does not encode.
     func encode(_ slot: SlotID) -> [UInt8]?
+    /// Verifies a chunk of a history elsewhere, if it is large enough to be worth that; its end comes back as
+    /// `chunkVerified`. False if it is to be verified here and now.
+    func verify(_ verification: ChunkVerification) -> Bool
     func apply(_ call: UpdateCall, content: RawSpan, reply: inout ByteWriter) -> UpdateVerdict
     func request(_ slot: SlotID, content: RawSpan, reply: inout ByteWriter) -> RequestVerdict
     /// Starts the async half of the effect that `apply` announced; its end comes back as `effectEnded`.

@@ -134,7 +134,7 @@ final class RecallProgress {
     var triedOlder = false
     var stage = Stage.asked
     var reader: HistoryReader?
-    var chunks = Fifo<VerifiedChunk>()
+    var chunks = Fifo<ArrivedChunk>()
     var replayed = 0
     /// Where the history began; a tombstone before it cannot be checked.
     var base = SequenceNumber.zero
@@ -142,6 +142,18 @@ final class RecallProgress {
     init(_ claim: AttachClaim, isGap: Bool, at now: Instant) {
         (self.claim, self.isGap) = (claim, isGap)
         (startedAt, lastProgress) = (now, now)
+    }
+
+    /// True if there is a chunk to deal with whose verification has ended.
+    var hasNext: Bool { chunks.first.map { $0.ticket == nil } ?? false }
+
+    /// Takes what a verification gave; false if nobody waits for it.
+    func verified(_ ticket: UInt64, _ result: Result<VerifiedChunk, HistoryFault>) -> Bool {
+        for offset in 0..<chunks.count where chunks.item(at: offset)?.ticket == ticket {
+            chunks.update(at: offset) { $0 = ArrivedChunk(result) }
+            return true
+        }
+        return false
     }
 
     /// Bytes of the history that are here and not applied, and of what is kept for each of its messages: more than a

@@ -45,6 +45,13 @@ final class HandlerLoop {
                 reference?.execute { $0.effectEnded(slot, incarnation, EffectResult(result)) }
             }
         }
+        host.launchVerification = { [unowned self] verification in
+            let reference = reference
+            Task(executorPreference: executor) {
+                let result = verification.run()
+                reference?.execute { $0.verified(verification, result) }
+            }
+        }
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         timer = eventLoop.scheduleRepeatedTask(initialDelay: .milliseconds(250), delay: .milliseconds(250)) { _ in
             bound.value.tick()
@@ -186,6 +193,11 @@ final class HandlerLoop {
         host.effectReturned(slot, incarnation)
         machine.effectEnded(slot, incarnation, result, host)
         host.effectSettled(slot, incarnation)
+        schedulePump()
+    }
+
+    private func verified(_ verification: ChunkVerification, _ result: Result<VerifiedChunk, HistoryFault>) {
+        machine.chunkVerified(verification, result)
         schedulePump()
     }
 

@@ -14,6 +14,7 @@ final class LoopHost: SessionHost {
     private let marks: PoisonMarks
     private let cryptography: Cryptography
     private let hangs: HangWatch?
+    private let verificationBytes: Int
     private var gate = EffectGate()
     private var instances: [HostedInstance?] = []
     /// How many of their detectors want signs of life.
@@ -28,6 +29,8 @@ final class LoopHost: SessionHost {
     var statistics = HandlerStatistics()
     /// Starts an instance's effect and sees to it that its end is heard.
     var launch: (_Hosted, String, SlotID, Incarnation) -> Void = { _, _, _, _ in }
+    /// Verifies a chunk of a history elsewhere.
+    var launchVerification: (ChunkVerification) -> Void = { _ in }
 
     /// When a detector wants to be asked next; one for each session.
     private struct Check: Comparable {
@@ -47,6 +50,7 @@ final class LoopHost: SessionHost {
         (self.eventLoop, self.logger) = (eventLoop, logger)
         (surroundings, onMoment) = (handler.configuration.surroundings, handler.configuration.onMoment)
         cryptography = handler.cryptography
+        verificationBytes = handler.configuration.verificationBytes
         hangs = handler.configuration.hangLimit.map { HangWatch(limit: $0, logger: logger) }
         marks = try PoisonMarks(path: handler.configuration.poisonFile, deaths: handler.configuration.poisonDeaths)
         for suspect in marks.suspects {
@@ -123,6 +127,12 @@ final class LoopHost: SessionHost {
         var writer = ByteWriter()
         try? instances[slot.index]?.hosted.encodeState(into: &writer)
         return writer.bytes.isEmpty ? nil : writer.bytes
+    }
+
+    func verify(_ verification: ChunkVerification) -> Bool {
+        guard verification.byteCount >= verificationBytes else { return false }
+        launchVerification(verification)
+        return true
     }
 
     // MARK: Messages

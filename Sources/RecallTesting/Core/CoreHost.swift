@@ -44,6 +44,9 @@ package final class CoreHost: SessionHost {
     package var now: Int64 = 0
     /// Copies that an update must break before it is refused as poisoned.
     package var poisonDeaths = 2
+    /// Chunks of history are verified when the harness says so.
+    package var verifiesLater = false
+    private var verifications: [ChunkVerification] = []
     /// Changed code: replies differ from those of the first run.
     package var answersOtherwise = false
     /// Checkpoints do not decode.
@@ -94,6 +97,14 @@ package final class CoreHost: SessionHost {
         encodings += 1
         return encodesNothing ? nil : instances[slot]?.state.encoded
     }
+
+    package func verify(_ verification: ChunkVerification) -> Bool {
+        if verifiesLater { verifications.append(verification) }
+        return verifiesLater
+    }
+
+    /// The newest verification that has not ended; others end before older ones so.
+    func takeVerification() -> ChunkVerification? { verifications.popLast() }
 
     // MARK: Messages
 

@@ -156,6 +156,7 @@ package final class CoreNetwork {
             if !connection.holdsToServer { while deliverToServer(connection) { didAny = true } }
         }
         for server in servers {
+            while endingEffects, server.endVerification() { didAny = true }
             didAny = server.pump() || didAny
             while endingEffects, !server.host.effects.isEmpty {
                 server.endEffect()

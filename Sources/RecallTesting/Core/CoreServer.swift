@@ -125,6 +125,14 @@ package final class CoreServer {
         return true
     }
 
+    /// Ends the newest verification of a chunk of history that the host does in its own time; false if there is none.
+    @discardableResult
+    package func endVerification() -> Bool {
+        guard let verification = host.takeVerification() else { return false }
+        machine.chunkVerified(verification, verification.run())
+        return true
+    }
+
     // MARK: Faults
 
     /// The process dies and starts anew: nothing is left but what it draws from.
@@ -132,9 +140,9 @@ package final class CoreServer {
         life += 1
         for connection in connections.values { connection.serverIsOpen = false }
         connections = [:]
-        let now = host.now
+        let (now, verifiesLater) = (host.now, host.verifiesLater)
         host = CoreHost(identity: identity, draws: host.drawCount)
-        host.now = now
+        (host.now, host.verifiesLater) = (now, verifiesLater)
         machine = HandlerMachine(kinds: kinds, ring: ring, limits: limits, cryptography)
         hasMore = false
         onHost(self)
