@@ -71,7 +71,7 @@ enum ReaderTarget {
             let tail = bytes.rest.array
             guard let verified = try? reader.verify(read, tail) else { continue }
             for message in verified.messages {
-                let original = recording.messages[Int(message.position.number.rawValue) - 1]
+                let original = recording.messages[Int(message.number.rawValue) - 1]
                 require(Array(verified.bytes[message.content]) == original.content, "another content was accepted")
                 require(
                     Array(verified.bytes[message.determinants]) == original.determinants,

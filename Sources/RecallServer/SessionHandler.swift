@@ -38,8 +38,8 @@ public struct HandlerConfiguration: Sendable {
         if let poisonFile { _ = try PoisonMarks(path: poisonFile, deaths: poisonDeaths) }
     }
     package var surroundings = Surroundings()
-    /// Bytes of a chunk of history from which on it is verified on another thread than the loop's: waking one takes some
-    /// ten microseconds, and verifying so much a hundred.
+    /// Bytes of a chunk of history from which on it is verified on another thread than the loop's: waking one takes
+    /// tens of microseconds, and verifying so much a hundred.
     package var verificationBytes = 16 << 10
     /// Called on the handler's loop; may not call the handler.
     package var onMoment: (@Sendable (HandlerMoment) -> Void)?

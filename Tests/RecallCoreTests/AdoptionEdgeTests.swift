@@ -146,8 +146,8 @@ import Testing
         client.receive(connection, HistoryEdgeTests.body(request))
     }
 
-    /// A server asks for the whole history, gives no credit for it, offers checkpoints until its beginning is forgotten,
-    /// and then gives credit: nothing is read that the log does not have.
+    /// A server asks for the whole history, gives no credit for it, offers checkpoints until its beginning is
+    /// forgotten, and then gives credit: nothing is read that the log does not have.
     @Test func aHistoryEndsWhenACheckpointIsOffered() throws {
         let network = CoreNetwork()
         let client = network.client()

@@ -332,7 +332,7 @@ import Testing
         peer.historyStart(.start)
         let before = peer.server.memoryInUse
         peer.history(story, after: 0)
-        #expect(peer.server.memoryInUse - before > story.count * 100)
+        #expect(peer.server.memoryInUse - before > story.count * 32)
         #expect(peer.server.memoryInUse == peer.server.recountedMemory)
         peer.hear()
         #expect(peer.server.memoryInUse == peer.server.recountedMemory)

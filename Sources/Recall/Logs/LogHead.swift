@@ -81,13 +81,13 @@ package struct LogHead: Hashable, Sendable {
     }
 }
 
-/// Gathers a slice message by message; the rules of `MessageLog.slice` in one place for all logs.
-package struct SliceBuilder {
+/// How far a slice reaches; the rules of `MessageLog.slice` in one place for all logs.
+package struct SliceExtent {
     private let maximumBytes: Int
-    private var messages: [LoggedMessage] = []
-    private var byteCount = 0
-    private var cut: (count: Int, receipt: Receipt)?
     private let reachesReceipt: Bool
+    private var byteCount = 0
+    private var seen = 0
+    private var upToReceipt = 0
 
     /// `reachesReceipt` tells whether any receipt follows the slice's start.
     package init(maximumBytes: Int, reachesReceipt: Bool) {
@@ -95,22 +95,54 @@ package struct SliceBuilder {
         self.reachesReceipt = reachesReceipt
     }
 
-    /// Takes the next message, and the receipt at it if there is one. False once the slice is complete.
-    package mutating func add(_ message: LoggedMessage, receipt: Receipt?) -> Bool {
-        let (sum, overflow) = byteCount.addingReportingOverflow(message.content.count + message.determinants.count)
+    /// Takes the next message, of so many bytes with its determinants. False once the slice is complete.
+    package mutating func add(_ bytes: Int, hasReceipt: Bool) -> Bool {
+        let (sum, overflow) = byteCount.addingReportingOverflow(bytes)
         byteCount = overflow ? .max : sum
-        if byteCount > maximumBytes && (reachesReceipt ? cut != nil : !messages.isEmpty) { return false }
-        messages.append(message)
-        if let receipt { cut = (messages.count, receipt) }
+        if byteCount > maximumBytes && (reachesReceipt ? upToReceipt : seen) > 0 { return false }
+        seen += 1
+        if hasReceipt { upToReceipt = seen }
         return true
     }
 
     /// True once the slice holds the messages up to a receipt.
-    package var isAtReceipt: Bool { cut?.count == messages.count }
+    package var isAtReceipt: Bool { upToReceipt > 0 && upToReceipt == seen }
+    /// How many of the messages that were taken are in the slice: all up to the last receipt.
+    package var count: Int { reachesReceipt ? upToReceipt : seen }
+}
+
+/// Gathers a slice message by message.
+package struct SliceBuilder {
+    private var extent: SliceExtent
+    private var messages: [LoggedMessage] = []
+    private var receipt: Receipt?
+
+    /// As `SliceExtent`.
+    package init(maximumBytes: Int, reachesReceipt: Bool) {
+        extent = SliceExtent(maximumBytes: maximumBytes, reachesReceipt: reachesReceipt)
+    }
+
+    /// Takes the next message, and the receipt at it if there is one. False once the slice is complete.
+    package mutating func add(_ message: LoggedMessage, receipt: Receipt?) -> Bool {
+        guard extent.add(message.byteCount, hasReceipt: receipt != nil) else { return false }
+        messages.append(message)
+        if let receipt { self.receipt = receipt }
+        return true
+    }
+
+    /// True once the slice holds the messages up to a receipt.
+    package var isAtReceipt: Bool { extent.isAtReceipt }
 
     package consuming func finish() -> LogSlice {
-        guard let cut else { return LogSlice(messages: reachesReceipt ? [] : messages, receipt: nil) }
-        messages.removeLast(messages.count - cut.count)
-        return LogSlice(messages: messages, receipt: cut.receipt)
+        messages.removeLast(messages.count - extent.count)
+        return LogSlice(messages: messages, receipt: receipt)
+    }
+}
+
+extension LoggedMessage {
+    /// Bytes of its content and its determinants; saturates.
+    package var byteCount: Int {
+        let (sum, overflow) = content.count.addingReportingOverflow(determinants.count)
+        return overflow ? .max : sum
     }
 }

@@ -178,21 +178,20 @@ extension MemoryLog.State {
     fileprivate func slice(after number: SequenceNumber, maximumBytes: Int) throws(RecallError) -> LogSlice {
         try head.check(sliceAfter: number)
         var next = receiptCount(upTo: number)
-        var slice = SliceBuilder(maximumBytes: maximumBytes, reachesReceipt: next < receipts.count)
-        var position = min(messages.count, number.distance(from: head.base))
-        while position < messages.count {
-            let message = messages[position]
-            var receipt: Receipt?
-            if next < receipts.count, receipts[next].position.number == message.number {
-                receipt = receipts[next]
-                next += 1
-            }
-            guard slice.add(message, receipt: receipt) else { break }
+        var receipt: Receipt?
+        var extent = SliceExtent(maximumBytes: maximumBytes, reachesReceipt: next < receipts.count)
+        let start = min(messages.count, number.distance(from: head.base))
+        // In place: a copy of each would count references for nothing.
+        for position in start..<messages.count {
+            let hasReceipt = next < receipts.count && receipts[next].position.number == messages[position].number
+            guard extent.add(messages[position].byteCount, hasReceipt: hasReceipt) else { break }
+            guard hasReceipt else { continue }
+            receipt = receipts[next]
+            next += 1
             // Past the last receipt lies the tail, which is a slice of its own.
-            if slice.isAtReceipt && next == receipts.count { break }
-            position += 1
+            if next == receipts.count { break }
         }
-        return slice.finish()
+        return LogSlice(messages: messages.elements(start..<start + extent.count), receipt: receipt)
     }
 
     fileprivate mutating func setAside(after number: SequenceNumber, reason: String) {
@@ -250,11 +249,14 @@ private struct Run<Element: Sendable>: Sendable {
     var last: Element? { count == 0 ? nil : storage.last }
 
     subscript(index: Int) -> Element {
-        get { storage[dead + index] }
+        _read { yield storage[dead + index] }
         _modify { yield &storage[dead + index] }
     }
 
-    func elements(from index: Int) -> [Element] { Array(storage[(dead + index)...]) }
+    func elements(from index: Int) -> [Element] { elements(index..<count) }
+    func elements(_ range: Range<Int>) -> [Element] {
+        Array(storage[(dead + range.lowerBound)..<(dead + range.upperBound)])
+    }
 
     mutating func append(_ element: Element) { storage.append(element) }
     mutating func remove(at index: Int) { storage.remove(at: dead + index) }

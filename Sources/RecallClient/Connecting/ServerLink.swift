@@ -66,7 +66,8 @@ final class ServerLink {
     private var lastHeard: NIODeadline
     private var heartbeat: RepeatedTask?
     /// Users that wait for an answer, in the order in which they began to. Looked after once a second, all at once: a
-    /// timer for each of many thousands kept their loop busy with timers, and so did a look at all that wait for nothing.
+    /// timer for each of many thousands kept their loop busy with timers, and so did a look at those that wait for
+    /// nothing.
     private var watched: [any LinkUser] = []
     private var watch: RepeatedTask?
     private var confirming: [any LinkUser] = []

@@ -233,20 +233,17 @@ extension HandlerMachine {
         if chunk.isLast, chunk.end != recall.claim.acknowledged {
             let last = chunk.end.number
             throw HistoryFault(
-                .brokenChain, chunk.messages.first?.position.number ?? last.next, last,
+                .brokenChain, chunk.first, last,
                 "the history ends elsewhere than the attach said")
         }
         if recall.isGap { _ = slot.window.confirm(slot.window.head) }
     }
 
     private func checkTombstone(_ slot: SessionSlot, _ chunk: VerifiedChunk) throws(HistoryFault) {
-        guard let tombstone = slot.tombstone, let first = chunk.messages.first?.position.number else { return }
-        guard tombstone.number >= first else { return }
-        let offset = tombstone.number.distance(from: first)
-        guard offset < chunk.messages.count else { return }
-        guard chunk.messages[offset].position == tombstone else {
-            throw Self.forked(tombstone.number)
-        }
+        guard let tombstone = slot.tombstone, tombstone.number >= chunk.first,
+            let position = chunk.position(at: tombstone.number, cryptography)
+        else { return }
+        guard position == tombstone else { throw Self.forked(tombstone.number) }
     }
 
     private static func forked(_ number: SequenceNumber) -> HistoryFault {
@@ -285,20 +282,20 @@ extension HandlerMachine {
         var chunk = verified
         #if RECALL_PLANTED_BUGS
             let isShort = PlantedBug.isActive(.gapOffByOne) && slot.recall?.isGap == true && slot.recall?.replayed == 0
-            if isShort, chunk.done == 0, !chunk.messages.isEmpty { chunk.done = 1 }
+            if isShort, chunk.done == 0 { _ = chunk.next() }
         #endif
         var left = limits.turn
+        let hasSuspects = host.hasSuspects
         do throws(HistoryFault) {
             try accept(&chunk, slot)
-            while chunk.done < chunk.messages.count {
+            while chunk.done < chunk.count {
                 guard left > 0 else {
                     slot.recall?.chunks.putBack(.verified(chunk))
                     return true
                 }
                 left -= 1
-                let message = chunk.messages[chunk.done]
-                chunk.done += 1
-                guard try replay(slot, message, chunk.bytes.span.bytes, host) else {
+                guard let message = chunk.next() else { break }
+                guard try replay(slot, message, chunk.bytes.span.bytes, hasSuspects, host) else {
                     slot.recall?.chunks.putBack(.verified(chunk))
                     return false
                 }
@@ -320,9 +317,10 @@ extension HandlerMachine {
 
     /// Replays one message; false if the host answers later.
     private mutating func replay(
-        _ slot: SessionSlot, _ message: VerifiedMessage, _ bytes: RawSpan, _ host: some SessionHost
+        _ slot: SessionSlot, _ message: VerifiedMessage, _ bytes: RawSpan, _ hasSuspects: Bool,
+        _ host: some SessionHost
     ) throws(HistoryFault) -> Bool {
-        let number = message.position.number
+        let number = message.number
         let recorded: Determinants
         do throws(WireError) { recorded = try Determinants(bytes.extracting(message.determinants)) } catch {
             throw HistoryFault(.diverged, number, number, "the determinants of update \(number) are \(error)")
@@ -337,17 +335,17 @@ extension HandlerMachine {
             return true  // never asked again
         case .applied, .outcome: break
         }
-        guard !host.isPoisoned(slot.session, number, message.position.seal, isReplay: true) else {
+        guard !hasSuspects || !host.isPoisoned(slot.session, number, message.seal, isReplay: true) else {
             throw HistoryFault(
                 .poisoned, number, number, "update \(number) was accepted before, but this server's code dies of it")
         }
         let call = UpdateCall(
             slot: slot.id, incarnation: slot.incarnation, session: slot.session, number: number,
-            seal: message.position.seal, keys: slot.keys, recorded: recorded)
+            seal: message.seal, keys: slot.keys, recorded: recorded)
         var reply = ByteWriter()
         let verdict = host.apply(call, content: bytes.extracting(message.content), reply: &reply)
         if case .pending = verdict {
-            slot.awaiting = .application(.init(number: number, seal: message.position.seal, contentBytes: 0))
+            slot.awaiting = .application(.init(number: number, seal: message.seal, contentBytes: 0))
             return false
         }
         try replayed(slot, number, recorded, verdict, reply.bytes)
@@ -380,7 +378,7 @@ extension HandlerMachine {
         guard let receipt = chunk.receipt else { return }
         guard receipt.outputs == slot.outputs else {
             let last = receipt.position.number
-            let first = chunk.messages.first?.position.number ?? last
+            let first = chunk.count > 0 ? chunk.first : last
             throw HistoryFault(
                 .diverged, first, last, "replaying updates \(first)-\(last) gives other replies than the first time")
         }

@@ -91,6 +91,8 @@ package protocol SessionHost: AnyObject {
     func finish(_ slot: SlotID, outcome: RawSpan, reply: inout ByteWriter) -> UpdateVerdict
     /// Takes back what the effect had borrowed, since it is not to be applied.
     func abandon(_ slot: SlotID)
+    /// False while no update is known to have killed the process.
+    var hasSuspects: Bool { get }
     /// True if this update has killed the process so often that it is given up. What its effect killed counts too, but
     /// not against a replay, which needs no effect.
     func isPoisoned(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest, isReplay: Bool) -> Bool

@@ -283,6 +283,8 @@ final class LoopHost: SessionHost {
 
     // MARK: Poison
 
+    var hasSuspects: Bool { marks.hasSuspects }
+
     func isPoisoned(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest, isReplay: Bool) -> Bool {
         #if RECALL_PLANTED_BUGS
             if PlantedBug.isActive(.poisonForgotten) { return false }

@@ -276,6 +276,8 @@ final class PoisonMarks {
     /// True while nothing is remembered and nothing is to be: most servers, all the time.
     var areIdle: Bool { file == nil && suspects.isEmpty }
 
+    var hasSuspects: Bool { !suspects.isEmpty }
+
     /// True if it has caused as many deaths as are put up with. A replay needs no effect, so that one's do not count.
     func isPoisoned(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest, isReplay: Bool) -> Bool {
         guard !suspects.isEmpty else { return false }

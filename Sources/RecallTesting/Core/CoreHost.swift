@@ -200,6 +200,8 @@ package final class CoreHost: SessionHost {
 
     // MARK: Around
 
+    package var hasSuspects: Bool { !suspects.isEmpty }
+
     package func isPoisoned(
         _ session: SessionID, _ number: SequenceNumber, _ seal: Digest, isReplay: Bool
     ) -> Bool {

@@ -13,7 +13,7 @@ final class Suite {
 
         static let whole = Pace(
             rounds: 5, seconds: 0.6, histories: [10, 100, 1000, 10_000, 100_000, 1_000_000],
-            storms: [1000, 10_000, 100_000], idleSessions: 200_000)
+            storms: [1000, 10_000, 100_000], idleSessions: 1_000_000)
         static let quick = Pace(
             rounds: 3, seconds: 0.2, histories: [10, 1000, 100_000], storms: [1000, 10_000], idleSessions: 50_000)
     }
