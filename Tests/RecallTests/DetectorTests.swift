@@ -131,4 +131,37 @@ extension Instant {
         detector.observe(.heard, at: start)
         #expect(detector.hasFailed(at: start))
     }
+
+    /// Who says that signs of life do not matter to it answers the same without them.
+    @Test(arguments: [
+        FailureDetection.crash, .consistency, .standard, .deadline(.seconds(2)), .any(of: .crash, .deadline(.seconds(1))),
+    ])
+    func signsOfLifeGoToThoseThatWantThem(_ detection: FailureDetection) {
+        let events: [SessionEvent] = [
+            .began(SequenceNumber(1)), .measured(byteCount: 5), .completed(SequenceNumber(1)),
+            .began(SequenceNumber(2)), .crashed("x"), .inconsistent("y"),
+        ]
+        var without = detection.detector(for: session, at: start)
+        var with = without
+        #expect(!without.observesHeard)
+        for (index, event) in events.enumerated() {
+            let now = Instant.seconds(100 + Double(index))
+            with.observe(.heard, at: now)
+            with.observe(event, at: now)
+            without.observe(event, at: now)
+            for time in [now, .seconds(107), .seconds(200)] {
+                #expect(with.hasFailed(at: time) == without.hasFailed(at: time))
+                #expect(with.nextCheck(after: time) == without.nextCheck(after: time))
+            }
+        }
+    }
+
+    @Test func signsOfLifeAreForIdleAndPhiAndUnlessSaidOtherwise() {
+        for detection in [
+            FailureDetection.idle(after: .seconds(1)), .phiAccrual(), FailureDetection(Ninth.self),
+            .any(of: .standard, .idle(after: .seconds(1))),
+        ] {
+            #expect(detection.detector(for: session, at: start).observesHeard)
+        }
+    }
 }

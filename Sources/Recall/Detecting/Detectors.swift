@@ -39,32 +39,41 @@ public struct DeadlineDetector: FailureDetector {
     public static let defaultDeadline: Duration = .seconds(30)
 
     private let limit: Int64
-    private var start = Instant(nanoseconds: 0)
-    /// Zero, which no update has, if none runs.
-    private var running = SequenceNumber.zero
+    private var run = Run()
 
     public init(for session: SessionID, at now: Instant) { self.init(deadline: Self.defaultDeadline) }
 
     /// An update may run up to and including `deadline`.
     public init(deadline: Duration) { limit = deadline.wholeNanoseconds }
 
-    public mutating func observe(_ event: SessionEvent, at now: Instant) {
-        switch event.kind {
-        // Begun again under the same number it is still the same run: the time counts from the first.
-        case .began where event.number != running: (running, start) = (event.number, now)
-        case .completed where event.number == running: running = .zero
-        default: break
-        }
-    }
-
-    public func hasFailed(at now: Instant) -> Bool { running != .zero && now.elapsed(since: start) > limit }
-
-    public func nextCheck(after now: Instant) -> Instant? {
-        guard running != .zero else { return nil }
-        return max(now, start.later(by: limit).later(by: 1))
-    }
-
+    public mutating func observe(_ event: SessionEvent, at now: Instant) { run.observe(event, at: now) }
+    public func hasFailed(at now: Instant) -> Bool { run.exceeds(limit, at: now) }
+    public func nextCheck(after now: Instant) -> Instant? { run.end(of: limit).map { max(now, $0) } }
     public var observesHeard: Bool { false }
+
+    /// The update that runs, and since when.
+    struct Run {
+        private var start = Instant(nanoseconds: 0)
+        /// Zero, which no update has, if none runs.
+        private var running = SequenceNumber.zero
+
+        mutating func observe(_ event: SessionEvent, at now: Instant) {
+            switch event.kind {
+            // Begun again under the same number it is still the same run: the time counts from the first.
+            case .began where event.number != running: (running, start) = (event.number, now)
+            case .completed where event.number == running: running = .zero
+            default: break
+            }
+        }
+
+        /// True if it runs for longer than so many nanoseconds.
+        func exceeds(_ limit: Int64, at now: Instant) -> Bool {
+            running != .zero && now.elapsed(since: start) > limit
+        }
+
+        /// When it will; nil if none runs.
+        func end(of limit: Int64) -> Instant? { running == .zero ? nil : start.later(by: limit).later(by: 1) }
+    }
 }
 
 /// Fails when a session did nothing and its client said nothing for a while. Not a fault at all: deleting an idle
@@ -103,34 +112,24 @@ public struct IdleDetector: FailureDetector {
 }
 
 /// A crash, a run of more than 30 seconds or lost consistency: what `AnyDetector` of the three says, for it is asked
-/// twice for every update, and a list of existentials took a quarter of what an update costs.
+/// twice for every update, and a list of existentials took a quarter of what an update costs. Small enough to lie within
+/// an existential, which each session has.
 struct StandardDetector: FailureDetector {
-    private var crash: CrashDetector
-    private var deadline: DeadlineDetector
-    private var consistency: ConsistencyDetector
+    /// `DeadlineDetector.defaultDeadline` in nanoseconds; a constant, since it is looked at for every update.
+    private static var limit: Int64 { 30_000_000_000 }
+    private var run = DeadlineDetector.Run()
+    private var isLost = false
 
-    init(for session: SessionID, at now: Instant) {
-        crash = CrashDetector(for: session, at: now)
-        deadline = DeadlineDetector(for: session, at: now)
-        consistency = ConsistencyDetector(for: session, at: now)
-    }
+    init(for session: SessionID, at now: Instant) {}
 
     mutating func observe(_ event: SessionEvent, at now: Instant) {
-        crash.observe(event, at: now)
-        deadline.observe(event, at: now)
-        consistency.observe(event, at: now)
+        if event.kind == .crashed || event.kind == .inconsistent { isLost = true }
+        run.observe(event, at: now)
     }
 
-    func hasFailed(at now: Instant) -> Bool {
-        crash.hasFailed(at: now) || deadline.hasFailed(at: now) || consistency.hasFailed(at: now)
-    }
-
-    func nextCheck(after now: Instant) -> Instant? {
-        if crash.hasFailed(at: now) || consistency.hasFailed(at: now) { return now }
-        return deadline.nextCheck(after: now)
-    }
-
-    var observesHeard: Bool { crash.observesHeard || deadline.observesHeard || consistency.observesHeard }
+    func hasFailed(at now: Instant) -> Bool { isLost || run.exceeds(Self.limit, at: now) }
+    func nextCheck(after now: Instant) -> Instant? { isLost ? now : run.end(of: Self.limit).map { max(now, $0) } }
+    var observesHeard: Bool { false }
 }
 
 /// Fails as soon as one of several detectors does.

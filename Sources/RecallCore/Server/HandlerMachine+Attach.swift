@@ -26,7 +26,7 @@ extension HandlerMachine {
             session: claim.session, kindName: claim.kindName, principal: connection.principal, cryptography)
         let known = index[claim.session].flatMap { self.slot($0) }
         let vector =
-            if let known, known.identity == identity { known.keys.vector } else {
+            if let known, known.belongs(to: identity, kind: kind) { known.keys.vector } else {
                 SessionKeys.vector(vectorKey: vectorKey, identity: identity, cryptography)
             }
         guard claim.sealed(nonce: connection.nonce, by: Sealer(vector: vector, cryptography)) == frame.leaf else {
@@ -40,7 +40,7 @@ extension HandlerMachine {
                 connection, stream, .badCheckpoint,
                 "the checkpoint at update \(claim.checkpoint?.number ?? .zero) lies past the newest receipt")
         }
-        if let known, known.identity != identity || known.kindVersion != claim.kindVersion {
+        if let known, !known.belongs(to: identity, kind: kind) || known.kindVersion != claim.kindVersion {
             // Only a server with the same key that issued one id twice gets here.
             return refuse(
                 connection, stream, .unsupportedVersion, "the session is live here as another kind or version")

@@ -95,7 +95,8 @@ extension HandlerMachine {
         }
         guard
             let run = try SealedRun(
-                reader.rest, first: frame.first, after: slot.received.seal, expected: frame.seal, slot.sealer)
+                reader.rest, first: frame.first, after: slot.received.seal, expected: frame.seal,
+                sealer(of: slot))
         else {
             let last = frame.first
             return refuse(
@@ -138,7 +139,7 @@ extension HandlerMachine {
         guard content.byteCount <= WireLimits.message else { throw .tooLong }
         guard let slot = heard(connection, frame.stream, now, host) else { return }
         guard frame.number == slot.received.number else { return misfit(slot, host) }
-        let leaf = slot.sealer.seal(.request, content, number: frame.number, after: slot.received.seal)
+        let leaf = sealer(of: slot).seal(.request, content, number: frame.number, after: slot.received.seal)
         guard leaf == frame.leaf else {
             return refuse(
                 slot, .brokenChain, first: frame.number, last: frame.number,

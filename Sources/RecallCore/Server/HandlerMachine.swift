@@ -218,6 +218,7 @@ package struct HandlerMachine: ~Copyable {
     // MARK: Slots
 
     func slot(_ id: SlotID) -> SessionSlot? { id.index < slots.count ? slots[id.index] : nil }
+    func sealer(of slot: SessionSlot) -> Sealer { Sealer(vector: slot.keys.vector, cryptography) }
 
     mutating func makeSlot(
         _ identity: SessionIdentity, vector: Digest, root: Digest, kind: Int, now: Instant, _ host: some SessionHost
@@ -231,7 +232,7 @@ package struct HandlerMachine: ~Copyable {
         }
         let slot = SessionSlot(
             id: id, identity: identity, keys: SessionKeys(root: root, vector: vector, cryptography), kind: kind,
-            kindVersion: kinds[kind].version, incarnation: nextIncarnation(), now: now, cryptography)
+            kindVersion: kinds[kind].version, incarnation: nextIncarnation(), now: now)
         slots[id.index] = slot
         index[identity.session] = id
         link(slot)

@@ -53,9 +53,10 @@ final class SessionSlot {
     }
 
     let id: SlotID
-    let identity: SessionIdentity
+    let session: SessionID
+    /// SHA-256 of the principal that it belongs to; zeros for nobody.
+    let principal: Digest
     let keys: SessionKeys
-    let sealer: Sealer
     let kind: Int
     let kindVersion: UInt32
 
@@ -94,23 +95,46 @@ final class SessionSlot {
 
     // The handler's bookkeeping.
     var isReady = false, isDirty = false, isHeldUp = false
-    var newer: SlotID?, older: SlotID?
+    var newer: SlotID? {
+        get { SlotID(link: next) }
+        set { next = SlotID.link(newValue) }
+    }
+    var older: SlotID? {
+        get { SlotID(link: previous) }
+        set { previous = SlotID.link(newValue) }
+    }
+    /// Four bytes each, since every session has them.
+    private var next = SlotID.link(nil), previous = SlotID.link(nil)
     var lastActive: Instant
     var countedBytes = 0
 
     init(
         id: SlotID, identity: SessionIdentity, keys: SessionKeys, kind: Int, kindVersion: UInt32,
-        incarnation: Incarnation, now: Instant, _ cryptography: Cryptography
+        incarnation: Incarnation, now: Instant
     ) {
-        (self.id, self.identity, self.keys, self.kind, self.kindVersion) = (id, identity, keys, kind, kindVersion)
+        (session, principal) = (identity.session, identity.principal)
+        (self.id, self.keys, self.kind, self.kindVersion) = (id, keys, kind, kindVersion)
         (self.incarnation, lastActive) = (incarnation, now)
-        sealer = Sealer(vector: keys.vector, cryptography)
     }
 
-    var session: SessionID { identity.session }
+    /// True if it is of the same principal and kind.
+    func belongs(to identity: SessionIdentity, kind: Int) -> Bool {
+        session == identity.session && principal == identity.principal && self.kind == kind
+    }
+
     /// True while a recall has nothing to do until its client sends more.
     var isStarved: Bool { phase == .recalling && awaiting == .nothing && recall?.chunks.isEmpty != false }
     var isBusy: Bool { phase != .live || awaiting != .nothing || !queue.isEmpty }
+}
+
+extension SlotID {
+    /// A place in a list of slots, in four bytes; a negative one is none.
+    fileprivate init?(link: Int32) {
+        guard link >= 0 else { return nil }
+        self.init(Int(link))
+    }
+
+    fileprivate static func link(_ id: SlotID?) -> Int32 { id.map { Int32(truncatingIfNeeded: $0.index) } ?? -1 }
 }
 
 /// A recall under way. A class, so that sessions that are not recalled have no room for one.

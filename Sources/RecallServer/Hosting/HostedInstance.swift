@@ -1,6 +1,13 @@
 internal import Recall
 internal import RecallCore
 
+/// An update whose effect is out.
+final class Performing {
+    let number: SequenceNumber
+    let seal: Digest
+    init(_ number: SequenceNumber, _ seal: Digest) { (self.number, self.seal) = (number, seal) }
+}
+
 /// One copy of a session as its host holds it: the user's code and the detector that watches it.
 ///
 /// A class, so that it is looked at in place: as a struct it was copied, detector and all, for every event.
@@ -12,8 +19,8 @@ final class HostedInstance {
     let observesHeard: Bool
     /// True while an entry of the host's due checks is its own.
     var isCheckDue = false
-    /// The update whose effect is out.
-    var performing: (number: SequenceNumber, seal: Digest)?
+    /// The update whose effect is out. Apart, since most sessions have none at most times.
+    var performing: Performing?
 
     init(_ hosted: _Hosted, _ incarnation: Incarnation, session: SessionID, detector: any FailureDetector) {
         (self.hosted, self.incarnation, self.session, self.detector) = (hosted, incarnation, session, detector)

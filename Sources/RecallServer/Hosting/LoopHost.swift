@@ -156,7 +156,7 @@ final class LoopHost: SessionHost {
             // The clock was read a moment ago, when the update before this one ended or the session's turn began.
             observe(call.slot, instance, .began(call.number), at: lastInstant)
             let verdict = hosted.apply(content: content, replaying: false, context: &context, reply: &reply)
-            if verdict == .effect { instance.performing = (call.number, call.seal) }
+            if verdict == .effect { instance.performing = Performing(call.number, call.seal) }
             // An effect begins anew when it goes out: what it waits for till then is no fault of this session.
             observe(call.slot, instance, .completed(call.number), at: instant())
             return judge(call, verdict, context.clockReading, isIdle: isIdle)
@@ -263,7 +263,7 @@ final class LoopHost: SessionHost {
     /// And what it brought was applied, or given up; if that broke the copy, the instance is gone.
     func effectSettled(_ slot: SlotID, _ incarnation: Incarnation) {
         if slot.index < instances.count, let instance = instances[slot.index], instance.incarnation == incarnation {
-            if let (number, seal) = instance.performing { marks.survived(instance.session, number, seal) }
+            if let update = instance.performing { marks.survived(instance.session, update.number, update.seal) }
             instance.performing = nil
         }
         startEffects()
