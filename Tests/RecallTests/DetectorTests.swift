@@ -134,7 +134,8 @@ extension Instant {
 
     /// Who says that signs of life do not matter to it answers the same without them.
     @Test(arguments: [
-        FailureDetection.crash, .consistency, .standard, .deadline(.seconds(2)), .any(of: .crash, .deadline(.seconds(1))),
+        FailureDetection.crash, .consistency, .standard, .deadline(.seconds(2)),
+        .any(of: .crash, .deadline(.seconds(1))),
     ])
     func signsOfLifeGoToThoseThatWantThem(_ detection: FailureDetection) {
         let events: [SessionEvent] = [
