@@ -112,8 +112,8 @@ public struct IdleDetector: FailureDetector {
 }
 
 /// A crash, a run of more than 30 seconds or lost consistency: what `AnyDetector` of the three says, for it is asked
-/// twice for every update, and a list of existentials took a quarter of what an update costs. Small enough to lie within
-/// an existential, which each session has.
+/// twice for every update, and a list of existentials took a quarter of what an update costs. Small enough to lie
+/// within an existential, which each session has.
 struct StandardDetector: FailureDetector {
     /// `DeadlineDetector.defaultDeadline` in nanoseconds; a constant, since it is looked at for every update.
     private static var limit: Int64 { 30_000_000_000 }
