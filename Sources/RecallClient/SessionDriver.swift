@@ -481,7 +481,7 @@ final class SessionDriver: LinkUser {
     }
 
     /// A server that lives but has lost the session says nothing: what is unanswered for too long is sent again.
-    func patience(at now: NIODeadline) -> Patience {
+    func checkPatience(at now: NIODeadline) -> Patience {
         guard let core, !isClosed, core.isWaiting else {
             isWatched = false
             return .content

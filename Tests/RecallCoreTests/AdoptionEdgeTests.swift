@@ -211,4 +211,47 @@ import Testing
         #expect(client.breach == nil && client.failure == nil)
         #expect(client.log.receipt == adopted)
     }
+
+    /// What the log read for a history that an offer ended is no answer to the next one, though it asks for the same.
+    @Test func aReadForAnEarlierHistoryAnswersNoLaterOne() throws {
+        let network = CoreNetwork()
+        let client = network.client()
+        let connection = network.connect(client, to: network.servers[0])
+        for texts in [["a", "b"], ["c", "d"], ["e", "f"]] {
+            for text in texts { client.send(text) }
+            network.settle()
+            if texts != ["e", "f"] { try checkpoint(client, on: connection) }
+            client.work()
+        }
+        #expect(client.log.checkpoints.count == 2)
+        client.logIsImmediate = false
+        try recall(.older, credit: 8, client, on: connection)
+        #expect(client.beginLogOperation())
+        try checkpoint(client, on: connection)
+        try recall(.older, credit: 8, client, on: connection)
+        client.endLogOperation()
+        client.work()
+        while client.stepLog() { client.work() }
+        #expect(client.breach == nil && client.failure == nil, "\(client.breach ?? "")")
+    }
+
+    /// A log takes one state over at a time, and what it gives up is no checkpoint.
+    @Test func aLogThatAdoptsKeepsNoCheckpoint() throws {
+        let network = CoreNetwork()
+        let client = network.client()
+        let first = network.connect(client, to: network.servers[0])
+        client.send("a")
+        network.settle()
+        network.cut(first)
+        client.send("b")
+        let connection = attaching(client, network)
+        client.logIsImmediate = false
+        client.work()
+        let adopted = offer(try position(4), to: client, on: connection)
+        try checkpoint(client, on: connection)
+        _ = offer(try position(6), to: client, on: connection)
+        while client.stepLog() { client.work() }
+        #expect(client.breach == nil && client.failure == nil)
+        #expect(client.log.receipt == adopted && client.log.checkpoints.count == 1)
+    }
 }

@@ -73,4 +73,19 @@ import Testing
         #expect(client.calls.last?.reply == "a b c" && other.calls.last?.reply != nil)
         #expect(server.memoryInUse == server.recountedMemory)
     }
+
+    /// Threads that never come to it hold no recall up: after a while the handler verifies what is next itself.
+    @Test func whatIsOverdueIsVerifiedHere() {
+        let (network, client, server) = recalling(["a", "b", "c", "d", "e", "f"])
+        for _ in 0..<12 {
+            server.verifyOverdue(since: network.now)
+            #expect(server.memoryInUse == server.recountedMemory)
+            network.advance(nanoseconds: 1000)
+            for _ in 0..<3 { network.round(false) }
+        }
+        #expect(client.calls.last?.reply == "a b c d e f" && server.host.applied == 6)
+        while server.endVerification() {}
+        network.settle()
+        #expect(server.host.applied == 6 && server.memoryInUse == server.recountedMemory)
+    }
 }

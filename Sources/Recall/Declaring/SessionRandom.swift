@@ -18,7 +18,7 @@ public struct SessionRandom: RandomNumberGenerator, Sendable {
         case derivable(SessionKeys, SequenceNumber)
     }
 
-    let environment: ContextEnvironment
+    private let environment: ContextEnvironment
     private var seed: Seed
     private var counter: UInt64 = 0
     private var block = Digest()

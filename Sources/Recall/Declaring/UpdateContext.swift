@@ -16,11 +16,13 @@ public struct UpdateContext: ~Copyable {
     /// replay has diverged.
     package private(set) var clockReading: WallTime?
 
+    private let environment: ContextEnvironment
     private let recorded: WallTime?
     private let isReplay: Bool
 
     /// For an update that is new.
     package init(environment: ContextEnvironment, keys: SessionKeys, number: SequenceNumber) {
+        self.environment = environment
         random = SessionRandom(environment: environment, keys: keys, number: number)
         recorded = nil
         isReplay = false
@@ -30,6 +32,7 @@ public struct UpdateContext: ~Copyable {
     package init(
         environment: ContextEnvironment, keys: SessionKeys, number: SequenceNumber, replaying recorded: WallTime?
     ) {
+        self.environment = environment
         random = SessionRandom(environment: environment, keys: keys, number: number)
         self.recorded = recorded
         isReplay = true
@@ -44,7 +47,7 @@ public struct UpdateContext: ~Copyable {
             if let clockReading { return Date(clockReading) }
             // A replay that asks for a clock which was not recorded runs other code than the first run. It gets 1970;
             // `clockReading` then differs from the record, by which the caller knows.
-            let reading = isReplay ? recorded ?? WallTime(nanoseconds: 0) : random.environment.clock()
+            let reading = isReplay ? recorded ?? WallTime(nanoseconds: 0) : environment.clock()
             clockReading = reading
             return Date(reading)
         }

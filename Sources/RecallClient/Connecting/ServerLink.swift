@@ -21,7 +21,7 @@ protocol LinkUser: AnyObject {
     /// No server can be reached that would have this client: wrong protocol version or credentials.
     func linkFailed(_ code: FaultCode, _ text: String)
     /// Asked once a second, from when the user wanted to be watched until it says that it waits for nothing.
-    func patience(at now: NIODeadline) -> Patience
+    func checkPatience(at now: NIODeadline) -> Patience
     /// It had none left: attach anew.
     func stalled()
     /// The moment that it asked for has come.
@@ -135,7 +135,7 @@ final class ServerLink {
         let now = eventLoop.now
         var stalled: [any LinkUser] = []
         watched.removeAll { user in
-            let patience = user.patience(at: now)
+            let patience = user.checkPatience(at: now)
             if patience == .exhausted { stalled.append(user) }
             return patience == .content
         }

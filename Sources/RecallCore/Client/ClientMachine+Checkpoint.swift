@@ -9,6 +9,8 @@ struct OfferAssembly: Sendable {
 
 extension ClientMachine {
     mutating func offered(_ frame: Offer) {
+        // What the log is giving up is no checkpoint, and it takes one state over at a time.
+        guard !isAdopting else { return }
         offer = nil
         if frame.adoption == nil {
             // The offer follows the acknowledgement of its position on the stream, so it must be where this log now is.

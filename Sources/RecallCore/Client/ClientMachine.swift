@@ -110,6 +110,8 @@ package struct ClientMachine: ~Copyable {
     var staged: [LogEntry] = []
     var operations = Fifo<LogOperation>()
     var running: LogOperation?
+    /// Histories begun, and the one that the running operation reads for: what an earlier one asked for may be gone.
+    var histories: UInt64 = 0, readsFor: UInt64 = 0
     /// Where the newest kept receipts lie, so that at least one stays every `WireLimits.receiptInterval`.
     var bytesSinceAnchor = 0
     var newestCheckpoint: LogCheckpoint?
@@ -325,6 +327,7 @@ package struct ClientMachine: ~Copyable {
         guard running == nil else { return nil }
         if operations.isEmpty, !staged.isEmpty { stageAppend() }
         running = operations.popFirst() ?? history?.nextRead
+        readsFor = histories
         return running
     }
 

@@ -59,6 +59,7 @@ extension ClientMachine {
     mutating func beginHistory(
         _ stream: StreamID, _ recall: RecallID, _ origin: RecallRequest.Origin, credit: UInt8
     ) {
+        histories &+= 1
         func sender(_ stage: HistorySender.Stage) -> HistorySender {
             HistorySender(stream: stream, recall: recall, end: front, stage: stage, credit: credit)
         }
@@ -99,8 +100,8 @@ extension ClientMachine {
 
     /// The log answered a read of the sender.
     mutating func historyRead(_ operation: LogOperation, _ answer: LogAnswer) {
-        // A read that an earlier recall had asked for is of no use to the present one.
-        guard let history, history.read == operation else { return }
+        // What was read for an earlier history may be forgotten by the time that the present one goes on from it.
+        guard let history, readsFor == histories, history.read == operation else { return }
         switch (history.stage, answer) {
         case (.findingReceipt(let position), .receipt(let receipt)): compare(history, position, receipt)
         case (.comparing(let position, let base), .slice(let slice)):

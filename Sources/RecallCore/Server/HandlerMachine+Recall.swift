@@ -197,12 +197,13 @@ extension HandlerMachine {
             return refuse(slot, .windowExceeded, "a history chunk without credit or before the history's start", host)
         }
         lastVerification &+= 1
-        let verification = ChunkVerification(slot.id, ticket: lastVerification, reader, frame, raw.array)
+        let verification = ChunkVerification(
+            slot.id, ticket: lastVerification, at: now, reader, frame, raw.array)
         recall.reader?.pass(frame)
-        // Of a history of one chunk nothing else could be done meanwhile: another thread would only have to be woken.
+        // Nothing else of the history is here, or will come: another thread would only have to be woken.
         let isAlone = frame.isLast && recall.chunks.isEmpty
         if !isAlone, host.verify(verification) {
-            recall.chunks.append(.verifying(ticket: lastVerification, byteCount: raw.byteCount))
+            recall.chunks.append(.verifying(verification))
         } else {
             recall.chunks.append(ArrivedChunk(verification.run()))
         }
@@ -217,6 +218,17 @@ extension HandlerMachine {
             recall.verified(verification.ticket, result)
         else { return }
         hold(slot, recall)
+    }
+
+    /// Verifies here what recalls have waited for since `time`: the threads that were to do it may all be taken up by
+    /// code that blocks them.
+    package mutating func verifyOverdue(since time: Instant) {
+        for id in admission.runningSlots {
+            guard let verification = slot(id)?.recall?.chunks.first?.verification, verification.start < time else {
+                continue
+            }
+            chunkVerified(verification, verification.run())
+        }
     }
 
     /// Counts what a recall holds. A chunk of large messages is larger than was counted on: then fewer others are let
@@ -242,7 +254,7 @@ extension HandlerMachine {
     }
 
     private func checkTombstone(_ slot: SessionSlot, _ chunk: VerifiedChunk) throws(HistoryFault) {
-        guard let tombstone = slot.tombstone, tombstone.number >= chunk.first,
+        guard let tombstone = slot.tombstone, tombstone.number >= chunk.first, tombstone.number <= chunk.end.number,
             let position = chunk.position(at: tombstone.number, cryptography)
         else { return }
         guard position == tombstone else { throw Self.forked(tombstone.number) }
@@ -296,7 +308,10 @@ extension HandlerMachine {
                     return true
                 }
                 left -= 1
-                guard let message = chunk.next() else { break }
+                let number = chunk.first.advanced(by: chunk.done)
+                guard let message = chunk.next() else {
+                    throw HistoryFault(.malformedFrame, number, number, "a verified chunk does not read")
+                }
                 guard try replay(slot, message, chunk.bytes.span.bytes, hasSuspects, host) else {
                     slot.recall?.chunks.putBack(.verified(chunk))
                     return false

@@ -76,7 +76,7 @@ package struct VerifiedChunk: Sendable {
 /// A chunk that arrived, and what is known of it.
 enum ArrivedChunk: Sendable {
     /// It is being verified, on another thread perhaps.
-    case verifying(ticket: UInt64, byteCount: Int)
+    case verifying(ChunkVerification)
     case verified(VerifiedChunk)
     case failed(HistoryFault)
 
@@ -89,13 +89,13 @@ enum ArrivedChunk: Sendable {
 
     var heldBytes: Int {
         switch self {
-        case .verifying(_, let byteCount): byteCount
+        case .verifying(let verification): verification.byteCount
         case .verified(let chunk): chunk.heldBytes
         case .failed: 0
         }
     }
 
-    var ticket: UInt64? { if case .verifying(let ticket, _) = self { ticket } else { nil } }
+    var verification: ChunkVerification? { if case .verifying(let verification) = self { verification } else { nil } }
 }
 
 /// Why a history is refused, and which updates it is about.
@@ -116,12 +116,18 @@ package struct ChunkVerification: Sendable {
     package let slot: SlotID
     /// Told back with the result; never reused.
     let ticket: UInt64
+    /// When the chunk came.
+    let start: Instant
     private let reader: HistoryReader
     private let chunk: HistoryChunk
     private let bytes: [UInt8]
 
-    init(_ slot: SlotID, ticket: UInt64, _ reader: HistoryReader, _ chunk: HistoryChunk, _ bytes: [UInt8]) {
-        (self.slot, self.ticket, self.reader, self.chunk, self.bytes) = (slot, ticket, reader, chunk, bytes)
+    init(
+        _ slot: SlotID, ticket: UInt64, at start: Instant, _ reader: HistoryReader, _ chunk: HistoryChunk,
+        _ bytes: [UInt8]
+    ) {
+        (self.slot, self.ticket, self.start) = (slot, ticket, start)
+        (self.reader, self.chunk, self.bytes) = (reader, chunk, bytes)
     }
 
     package var byteCount: Int { bytes.count }
@@ -132,9 +138,9 @@ package struct ChunkVerification: Sendable {
     }
 }
 
-/// Verifies a history as it arrives, chunk by chunk. Its memory is that of one chunk.
+/// Verifies a history as it arrives, chunk by chunk.
 package struct HistoryReader: Sendable {
-    /// Up to where the history was verified.
+    /// Up to where the history was verified, if that of the chunks that were passed ends well.
     package private(set) var front: Position
     private let keys: SessionKeys
     private let sealer: Sealer

@@ -169,11 +169,11 @@ final class RecallProgress {
     }
 
     /// True if there is a chunk to deal with whose verification has ended.
-    var hasNext: Bool { chunks.first.map { $0.ticket == nil } ?? false }
+    var hasNext: Bool { chunks.first.map { $0.verification == nil } ?? false }
 
     /// Takes what a verification gave; false if nobody waits for it.
     func verified(_ ticket: UInt64, _ result: Result<VerifiedChunk, HistoryFault>) -> Bool {
-        for offset in 0..<chunks.count where chunks.item(at: offset)?.ticket == ticket {
+        for offset in 0..<chunks.count where chunks.item(at: offset)?.verification?.ticket == ticket {
             chunks.update(at: offset) { $0 = ArrivedChunk(result) }
             return true
         }

@@ -197,6 +197,7 @@ final class HandlerLoop {
     }
 
     private func verified(_ verification: ChunkVerification, _ result: Result<VerifiedChunk, HistoryFault>) {
+        host.verificationEnded(verification)
         machine.chunkVerified(verification, result)
         schedulePump()
     }
@@ -210,6 +211,7 @@ final class HandlerLoop {
         let patience = handler.configuration.recallPatience
         machine.evictStarved(since: Instant(nanoseconds: now.nanoseconds &- patience.nanoseconds), host)
         machine.evictBeyondMemory(host)
+        machine.verifyOverdue(since: now.advanced(byNanoseconds: -200_000_000))
         pump()
     }
 }

@@ -15,6 +15,10 @@ final class LoopHost: SessionHost {
     private let cryptography: Cryptography
     private let hangs: HangWatch?
     private let verificationBytes: Int
+    /// Bytes of chunks that are being verified elsewhere, those of recalls that are over included; beyond the maximum
+    /// the loop verifies itself, which slows down those who send.
+    private var bytesOutside = 0
+    private static let maximumBytesOutside = 32 << 20
     private var gate = EffectGate()
     private var instances: [HostedInstance?] = []
     /// How many of their detectors want signs of life.
@@ -130,10 +134,13 @@ final class LoopHost: SessionHost {
     }
 
     func verify(_ verification: ChunkVerification) -> Bool {
-        guard verification.byteCount >= verificationBytes else { return false }
+        guard verification.byteCount >= verificationBytes, bytesOutside < Self.maximumBytesOutside else { return false }
+        bytesOutside += verification.byteCount
         launchVerification(verification)
         return true
     }
+
+    func verificationEnded(_ verification: ChunkVerification) { bytesOutside -= verification.byteCount }
 
     // MARK: Messages
 

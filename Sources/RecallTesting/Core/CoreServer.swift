@@ -158,6 +158,9 @@ package final class CoreServer {
     /// Recalls whose client has sent nothing of its history since then give their places to those that wait.
     package func evictStarved(since time: Int64) { machine.evictStarved(since: Instant(nanoseconds: time), host) }
 
+    /// Chunks that came before then are verified here and now.
+    package func verifyOverdue(since time: Int64) { machine.verifyOverdue(since: Instant(nanoseconds: time)) }
+
     package func evictBeyondMemory() { machine.evictBeyondMemory(host) }
 
     package func drain() { machine.drain() }
