@@ -36,6 +36,21 @@ import Testing
         return connection
     }
 
+    /// A client with an acknowledged update and one that is not, which attaches, and whose log waits to be stepped.
+    func attachingWithSlowLog() -> (client: CoreClient, connection: CoreConnection) {
+        let network = CoreNetwork()
+        let client = network.client()
+        let first = network.connect(client, to: network.servers[0])
+        client.send("a")
+        network.settle()
+        network.cut(first)
+        client.send("b")
+        let connection = attaching(client, network)
+        client.logIsImmediate = false
+        client.work()
+        return (client, connection)
+    }
+
     func hasAdopted(_ client: CoreClient) -> Bool {
         client.events.contains { if case .adopted = $0 { true } else { false } }
     }
@@ -103,16 +118,7 @@ import Testing
     /// What a log gives up for the state that it takes over is acknowledged no more: of a server that does so all the
     /// same the log takes nothing.
     @Test func nothingIsAcknowledgedDuringAnAdoption() throws {
-        let network = CoreNetwork()
-        let client = network.client()
-        let first = network.connect(client, to: network.servers[0])
-        client.send("a")
-        network.settle()
-        network.cut(first)
-        client.send("b")
-        let connection = attaching(client, network)
-        client.logIsImmediate = false
-        client.work()
+        let (client, connection) = attachingWithSlowLog()
         let stream = try #require(client.currentStream)
         let adopted = offer(try position(4), to: client, on: connection)
         let end = Story(("a", nil), ("b", nil)).receipt(Forge.keys(of: client))
@@ -195,16 +201,7 @@ import Testing
 
     /// While the log takes a state over, what it had is on its way out and no history of it is told.
     @Test func aLogThatAdoptsTellsNoHistory() throws {
-        let network = CoreNetwork()
-        let client = network.client()
-        let first = network.connect(client, to: network.servers[0])
-        client.send("a")
-        network.settle()
-        network.cut(first)
-        client.send("b")
-        let connection = attaching(client, network)
-        client.logIsImmediate = false
-        client.work()
+        let (client, connection) = attachingWithSlowLog()
         let adopted = offer(try position(4), to: client, on: connection)
         try recall(.newest, credit: 8, client, on: connection)
         while client.stepLog() { client.work() }
@@ -237,16 +234,7 @@ import Testing
 
     /// A log takes one state over at a time, and what it gives up is no checkpoint.
     @Test func aLogThatAdoptsKeepsNoCheckpoint() throws {
-        let network = CoreNetwork()
-        let client = network.client()
-        let first = network.connect(client, to: network.servers[0])
-        client.send("a")
-        network.settle()
-        network.cut(first)
-        client.send("b")
-        let connection = attaching(client, network)
-        client.logIsImmediate = false
-        client.work()
+        let (client, connection) = attachingWithSlowLog()
         let adopted = offer(try position(4), to: client, on: connection)
         try checkpoint(client, on: connection)
         _ = offer(try position(6), to: client, on: connection)

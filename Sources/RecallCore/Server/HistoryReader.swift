@@ -8,8 +8,7 @@ package struct VerifiedMessage: Sendable {
 
 /// A chunk of history whose seals, determinants and receipt were verified; no user code has seen it yet.
 ///
-/// Little beside the bytes, since another core than the one that verified goes through it: they took longer to hand a
-/// hundred bytes for each message over than to look at it.
+/// Little beside the bytes, since another core than the one that verified may go through it.
 package struct VerifiedChunk: Sendable {
     package let bytes: [UInt8]
     /// Where the chunk begins.
