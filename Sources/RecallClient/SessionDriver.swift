@@ -5,14 +5,6 @@ internal import RecallCore
 
 /// Interprets a client machine: performs its log operations, writes its frames, wakes its callers. On the link's loop.
 final class SessionDriver: LinkUser {
-    /// Messages that were handed over together, and how many of them had their turn.
-    struct Submission {
-        let firstCall: CallID
-        let contents: [[UInt8]]
-        let isRequest: Bool
-        var done = 0
-    }
-
     /// The machine, where it is changed in place: an optional of it was moved out and back at each call.
     private final class Core {
         var machine: ClientMachine
@@ -35,8 +27,7 @@ final class SessionDriver: LinkUser {
     private var waiters = WaiterTable()
     /// What the log held without an answer, if it was asked for.
     private(set) var recovered: RecoveredUpdates?
-    /// What does not fit the window yet, in order.
-    private var queue = Fifo<Submission>()
+    private var queue = Submissions()
     private var opening: EventLoopPromise<Void>?
     private var isPumpScheduled = false
     private var isConfirmationScheduled = false
@@ -111,14 +102,12 @@ final class SessionDriver: LinkUser {
         opening = nil
         handleEvents()
         leaveLink()
-        while let batch = queue.popFirst() { refuse(batch) }
+        refuse(queue.removeAll())
         finishClosing()
     }
 
-    private func refuse(_ batch: Submission) {
-        for index in batch.done..<batch.contents.count {
-            finish(batch.firstCall.advanced(by: index), .failure(RecallError(.closed, "the client was closed")))
-        }
+    private func refuse(_ calls: some Sequence<CallID>) {
+        for call in calls { finish(call, .failure(RecallError(.closed, "the client was closed"))) }
     }
 
     /// Nothing more is said or heard.
@@ -148,11 +137,10 @@ final class SessionDriver: LinkUser {
     /// Takes messages on, with those who wait for them; returns the names of their calls.
     func submit(_ contents: [[UInt8]], isRequest: Bool, _ waiter: Waiter) -> Range<CallID> {
         let calls = waiters.add(waiter, count: contents.count)
-        let batch = Submission(firstCall: calls.lowerBound, contents: contents, isRequest: isRequest)
         if isClosed {
-            refuse(batch)
+            refuse((0..<contents.count).map { calls.lowerBound.advanced(by: $0) })
         } else {
-            queue.append(batch)
+            queue.append(contents, isRequest: isRequest, firstCall: calls.lowerBound)
             schedulePump()
         }
         return calls
@@ -322,14 +310,15 @@ final class SessionDriver: LinkUser {
         guard let core else { return }
         var isDone = false
         while !isDone {
-            admit(to: core)
+            // In one access to the machine, since it runs for every message.
+            let isPart = queue.admit(into: &core.machine, waiters)
             attachIfWanted(core)
             // What was logged at once may be all that an attach waited for.
             let hasLogged = runLog(of: core)
             core.machine.advance()
-            isDone = !handleEvents() && !hasLogged
+            isDone = !handleEvents() && !hasLogged && !isPart
             let bytes = core.machine.takeOutput()
-            if !bytes.isEmpty { link.write(bytes) }
+            if !bytes.isEmpty { link.write(bytes, now: isPart) }
         }
         if core.machine.hasDeferredConfirmation { scheduleConfirmation() }
         if !isWatched, core.isWaiting { beWatched() }
@@ -356,34 +345,6 @@ final class SessionDriver: LinkUser {
         pump()
     }
 
-    /// Moves what waits into the window.
-    private func admit(to core: Core) {
-        while !queue.isEmpty {
-            queue.update(at: 0) { Self.admit(&$0, into: &core.machine, waiters) }
-            guard let batch = queue.first, batch.done == batch.contents.count else { return }
-            queue.removeFirst(1)
-        }
-    }
-
-    /// In one access to the machine, since this runs for every message.
-    private static func admit(_ batch: inout Submission, into machine: inout ClientMachine, _ waiters: WaiterTable) {
-        while batch.done < batch.contents.count {
-            let call = batch.firstCall.advanced(by: batch.done)
-            // Cancelled before its turn: it was never in the log.
-            if waiters.holds(call) {
-                let content = batch.contents[batch.done]
-                let fits = batch.isRequest ? machine.hasRoomForRequest : machine.hasRoom(for: content.count)
-                guard fits || machine.failure != nil else { return }
-                if batch.isRequest {
-                    machine.request(content, call: call)
-                } else {
-                    machine.submit(content, call: call)
-                }
-            }
-            batch.done += 1
-        }
-    }
-
     private func attachIfWanted(_ core: Core) {
         guard core.machine.wantsAttach, !isHeld, let nonce = link.nonce, wantsSession(core) else { return }
         if let stream { link.closeStream(stream) }
@@ -399,12 +360,8 @@ final class SessionDriver: LinkUser {
     private func runLog(of core: Core) -> Bool {
         var hasLogged = false
         while let operation = core.machine.nextLogOperation() {
-            guard let immediate, case .append(let entries) = operation else {
-                perform(operation)
-                break
-            }
             do throws(RecallError) {
-                guard try immediate.appendNow(entries) else {
+                guard try immediate?.takeNow(operation) ?? false else {
                     perform(operation)
                     break
                 }

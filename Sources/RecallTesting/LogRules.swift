@@ -206,16 +206,16 @@ extension LogTrial {
 
     func keep() async throws {
         let log = try await filled(10, receipts: [2, 4, 6, 8])
-        try await log.keep(Self.checkpoint(4), truncating: .zero)
+        try await keep(Self.checkpoint(4), truncating: .zero, in: log)
         try await expect(log, after: 0, bytes: 0, 1...2, receipt: 2)
-        try await log.keep(Self.checkpoint(6), truncating: SequenceNumber(4))
+        try await keep(Self.checkpoint(6), truncating: SequenceNumber(4), in: log)
         try await refused(.logFailed, "a slice of forgotten messages") {
             _ = try await log.slice(after: SequenceNumber(3), maximumBytes: 1)
         }
         try await expect(log, after: 4, bytes: 0, 5...6, receipt: 6)
         try check(try await log.receipt(atOrBefore: SequenceNumber(5)), is: nil, "a forgotten receipt")
         try check(try await log.checkpoint(generation: 1), is: Self.checkpoint(4), "the older checkpoint")
-        try await log.keep(Self.checkpoint(8, segments: 3), truncating: SequenceNumber(6))
+        try await keep(Self.checkpoint(8, segments: 3), truncating: SequenceNumber(6), in: log)
         let (again, contents) = try await reopened(log)
         try check(contents.checkpoints.map(\.position.number.rawValue), is: [8, 6], "the checkpoints")
         try check(
@@ -227,9 +227,9 @@ extension LogTrial {
         try check(try await again.checkpoint(generation: 1), is: Self.checkpoint(6), "the older checkpoint")
         try check(try await again.checkpoint(generation: 2), is: nil, "a third checkpoint")
         try await expect(again, after: 6, bytes: .max, 7...8, receipt: 8)
-        try await again.keep(Self.checkpoint(8), truncating: SequenceNumber(6))
+        try await keep(Self.checkpoint(8), truncating: SequenceNumber(6), in: again)
         try check(try await again.checkpoint(generation: 0), is: Self.checkpoint(8), "a checkpoint that was replaced")
-        try await again.keep(Self.checkpoint(10, segments: 0), truncating: SequenceNumber(10))
+        try await keep(Self.checkpoint(10, segments: 0), truncating: SequenceNumber(10), in: again)
         let (third, last) = try await reopened(again)
         try check(last.last, is: SequenceNumber(10), "the last number when every message is forgotten")
         try check(last.receipt, is: nil, "the receipt when every one is forgotten")

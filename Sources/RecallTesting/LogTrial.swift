@@ -78,6 +78,13 @@ struct LogTrial: Sendable {
         try await log.append(entries)
     }
 
+    func keep(_ checkpoint: Checkpoint, truncating number: SequenceNumber, in log: any MessageLog) async throws {
+        if let immediate = log as? any ImmediateMessageLog, try immediate.keepNow(checkpoint, truncating: number) {
+            return
+        }
+        try await log.keep(checkpoint, truncating: number)
+    }
+
     func reopened(_ log: any MessageLog) async throws -> (any MessageLog, LogContents) {
         await log.close()
         let log = storage()

@@ -11,14 +11,15 @@ import Testing
     /// A server that greets, gives a session its name, and then only counts.
     private final class Counting: Connector {
         let window: UInt32
-        private let count = Mutex(0)
+        private let writes = Mutex<[Int]>([])
         let description = "a server that only counts"
 
         init(window: UInt32) { self.window = window }
 
-        /// Updates that came.
-        var updates: Int { count.withLock { $0 } }
-        func add(_ updates: Int) { count.withLock { $0 += updates } }
+        /// Updates that came, write by write.
+        var parts: [Int] { writes.withLock { $0 } }
+        var updates: Int { parts.reduce(0, +) }
+        func add(_ updates: Int) { if updates > 0 { writes.withLock { $0.append(updates) } } }
 
         func connect(
             _ receiver: NIOLoopBound<any ByteReceiver>, on eventLoop: any EventLoop, within limit: TimeAmount
@@ -47,10 +48,12 @@ import Testing
             var bodies: [[UInt8]] = []
             let take: (RawSpan) throws(WireError) -> Void = { bodies.append($0.array) }
             while (try? splitter.next(take, invalid: { $0 })) == true {}
-            for body in bodies { try? answer(body) }
+            server.add(bodies.reduce(0) { $0 + ((try? answer($1)) ?? 0) })
         }
 
-        private func answer(_ body: [UInt8]) throws(WireError) {
+        /// How many updates it has.
+        private func answer(_ body: [UInt8]) throws(WireError) -> Int {
+            var updates = 0
             var reader = ByteReader(body.span.bytes)
             var writer = ByteWriter()
             switch try reader.frameType() {
@@ -63,7 +66,7 @@ import Testing
                 _ = try UpdateRun(reading: &reader)
                 while reader.remaining > 0 {
                     _ = try reader.block(limit: WireLimits.message)
-                    server.add(1)
+                    updates += 1
                 }
             default: break
             }
@@ -72,6 +75,7 @@ import Testing
                 receiver.value.received(ByteBuffer(bytes: answer))
                 receiver.value.batchEnded()
             }
+            return updates
         }
     }
 
@@ -86,6 +90,21 @@ import Testing
         for _ in 0..<10 { _ = await client.head }
         #expect(server.updates == 3)
         #expect(await client.head == SequenceNumber(3))
+        await client.close()
+        _ = await sending.result
+    }
+
+    /// The server is to work on the first of a window while the client seals the rest.
+    @Test(.timeLimit(.minutes(1)), arguments: [(bytes: 10, part: 64), (bytes: 4 << 10, part: 4)])
+    func aWindowGoesOutInParts(bytes: Int, part: Int) async throws {
+        let server = Counting(window: 150)
+        let client = try await SessionClient<Blob>.open(
+            at: [Endpoint(server)], log: MemoryLog(), mode: .initiate, .quick, .silent)
+        let put = Blob.Put([UInt8](repeating: 1, count: bytes))
+        let sending = Task { try await client.send(contentsOf: repeatElement(put, count: 200)) }
+        try await eventually("the window is full") { server.updates >= 150 }
+        #expect(server.parts.dropLast().allSatisfy { $0 == part })
+        #expect(server.parts.last == 150 % part)
         await client.close()
         _ = await sending.result
     }

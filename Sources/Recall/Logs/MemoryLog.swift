@@ -53,7 +53,12 @@ public final class MemoryLog: ImmediateMessageLog {
     }
 
     public func keep(_ checkpoint: Checkpoint, truncating: SequenceNumber) async throws {
+        _ = try keepNow(checkpoint, truncating: truncating)
+    }
+
+    public func keepNow(_ checkpoint: Checkpoint, truncating: SequenceNumber) throws(RecallError) -> Bool {
         try state.withLock { state throws(RecallError) in try state.keep(checkpoint, truncating: truncating) }
+        return true
     }
 
     public func adopt(_ checkpoint: Checkpoint, receipt: Receipt) async throws {

@@ -42,7 +42,7 @@ public protocol MessageLog: Sendable {
     func close() async
 }
 
-/// A log whose appends mostly need no waiting, so that a message at a time costs no change of thread.
+/// A log whose writes mostly need no waiting, so that a message at a time costs no change of thread.
 ///
 /// While a client has it open, its other operations are called on the client's event loop as well: of those, what
 /// blocks belongs on a thread of the log's own, as an actor has that brings its executor.
@@ -50,6 +50,14 @@ public protocol ImmediateMessageLog: MessageLog {
     /// As `append`, at once, on the client's event loop: in microseconds mostly, in a millisecond at the most. False if
     /// that would take longer; then nothing was appended, and `append` is called instead.
     func appendNow(_ entries: [LogEntry]) throws(RecallError) -> Bool
+
+    /// As `keep`, under the same terms as `appendNow`. A log that has to wait for its disk never does; that is the
+    /// default.
+    func keepNow(_ checkpoint: Checkpoint, truncating: SequenceNumber) throws(RecallError) -> Bool
+}
+
+extension ImmediateMessageLog {
+    public func keepNow(_ checkpoint: Checkpoint, truncating: SequenceNumber) throws(RecallError) -> Bool { false }
 }
 
 /// What a log holds when it is opened.

@@ -32,6 +32,8 @@ final class LinkConnection: ByteReceiver, Equatable {
         if output == nil { output = ByteBuffer(bytes: bytes) } else { output?.writeBytes(bytes) }
     }
 
+    var gatheredBytes: Int { output?.readableBytes ?? 0 }
+
     func flush() {
         guard let buffer = output, ending == nil else { return }
         output = nil

@@ -73,6 +73,8 @@ final class ServerLink {
     private var confirming: [any LinkUser] = []
     private static let confirmationDelay = TimeAmount.milliseconds(50)
     private var isInBatch = false
+    /// So much is worth a write of its own: the server works on it while the other sessions of a batch have their turn.
+    private static let gatheringBytes = 4 << 10
     /// Who got a frame in the present batch.
     private var batch: [any LinkUser] = []
     /// Why there is no connection, for people; nil before the first failure.
@@ -180,10 +182,11 @@ final class ServerLink {
         streams[stream] = nil
     }
 
-    func write(_ bytes: [UInt8]) {
+    /// - Parameter now: not to be gathered with what else the present batch brings.
+    func write(_ bytes: [UInt8], now: Bool = false) {
         guard case .open(let connection, _) = state, !bytes.isEmpty else { return }
         connection.write(bytes)
-        if !isInBatch { connection.flush() }
+        if now || !isInBatch || connection.gatheredBytes >= Self.gatheringBytes { connection.flush() }
     }
 
     // MARK: Connecting

@@ -25,3 +25,14 @@ extension MessageLog {
         }
     }
 }
+
+extension ImmediateMessageLog {
+    /// Carries an operation out at once; false if it has to wait for its turn with all others.
+    func takeNow(_ operation: LogOperation) throws(RecallError) -> Bool {
+        switch operation {
+        case .append(let entries): try appendNow(entries)
+        case .keep(let checkpoint, let number): try keepNow(checkpoint, truncating: number)
+        case .adopt, .readSlice, .readReceipt, .readCheckpoint: false
+        }
+    }
+}

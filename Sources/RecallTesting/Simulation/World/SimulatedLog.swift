@@ -105,16 +105,27 @@ class SimulatedLog: MessageLog, @unchecked Sendable {
     fileprivate var died: RecallError { RecallError(.logFailed, "the process is dead") }
 }
 
-/// The same for a log that can mostly append at once.
+/// The same for a log that can mostly write at once.
 final class SimulatedImmediateLog: SimulatedLog, ImmediateMessageLog, @unchecked Sendable {
     func appendNow(_ entries: [LogEntry]) throws(RecallError) -> Bool {
+        try takeNow(.append(entries)) { log throws(RecallError) in try log.appendNow(entries) }
+    }
+
+    func keepNow(_ checkpoint: Checkpoint, truncating: SequenceNumber) throws(RecallError) -> Bool {
+        try takeNow(.keep(checkpoint, truncating: truncating)) { log throws(RecallError) in
+            try log.keepNow(checkpoint, truncating: truncating)
+        }
+    }
+
+    private func takeNow(
+        _ step: LogStep, _ take: (any ImmediateMessageLog) throws(RecallError) -> Bool
+    ) throws(RecallError) -> Bool {
         guard let log = try opened() as? any ImmediateMessageLog else { return false }
-        let step = LogStep.append(entries)
         store.began(step)
         try failIfDue()
         let medium = store.medium as? SQLiteMedium
         do throws(RecallError) {
-            guard try log.appendNow(entries) else {
+            guard try take(log) else {
                 store.failed()
                 return false
             }
