@@ -32,7 +32,10 @@ final class Conversation {
         let terms = CoreNetwork.terms(adoptsBehind: script.flag(), checkpoints: policy)
         network = CoreNetwork(
             servers: 1 + script.number(below: 2), terms: terms, limits: limits, cryptography: .standIn)
-        for server in network.servers { server.host.verifiesLater = limits.turn == 2 }
+        for server in network.servers {
+            server.host.verifiesLater = limits.turn == 2
+            server.restsAtOnce = !terms.adoptsBehind
+        }
         for name in ["c", "d"].prefix(1 + script.number(below: 2)) {
             var limits = ClientLimits()
             limits.rideAlong = script.flag() ? 16 << 10 : 0

@@ -41,6 +41,9 @@ public struct HandlerConfiguration: Sendable {
     /// Bytes of a chunk of history from which on it is verified on another thread than the loop's: waking one takes
     /// tens of microseconds, and verifying so much a hundred.
     package var verificationBytes = 16 << 10
+    /// After so much time without use a live session keeps little beside its state; what it needs again is derived
+    /// when it is used again, which takes some tens of microseconds.
+    package var restAfter: Duration = .seconds(2)
     /// Called on the handler's loop; may not call the handler.
     package var onMoment: (@Sendable (HandlerMoment) -> Void)?
 

@@ -35,7 +35,10 @@ final class Schedule {
         let terms = CoreNetwork.terms(adoptsBehind: random.chance(50), checkpoints: policy)
         let servers = Int.random(in: 1...3, using: &random)
         network = CoreNetwork(servers: servers, terms: terms, limits: Self.limits(profile.limits, &random))
-        for server in network.servers { server.host.verifiesLater = random.chance(40) }
+        for server in network.servers {
+            server.host.verifiesLater = random.chance(40)
+            server.restsAtOnce = random.chance(50)
+        }
         for index in 0..<Int.random(in: 1...2, using: &random) {
             var limits = ClientLimits()
             limits.windowMessages = [1, 3, 1024].randomElement(using: &random) ?? 3

@@ -246,7 +246,7 @@ import Testing
             _ = try await TestServer(Counter(), configuration: configuration)
         }
         #expect(error?.code == .misconfigured)
-        #expect(error?.message.contains(other.reason) == true)
+        #expect(error?.message.contains(other.reason) == true, "\(error?.message ?? "no error")")
         #expect(Array(try Data(contentsOf: URL(filePath: path))) == other.content)
     }
 

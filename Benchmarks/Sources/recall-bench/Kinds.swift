@@ -2,14 +2,20 @@ internal import Recall
 
 /// What a benchmark's sessions remember: 64 bytes.
 struct TallyState: SessionState, BinaryCodable {
-    var words = SIMD8<UInt64>()
+    var count: UInt64 = 0, sum: UInt64 = 0
+    var third: UInt64 = 0, fourth: UInt64 = 0, fifth: UInt64 = 0, sixth: UInt64 = 0, seventh: UInt64 = 0
+    var eighth: UInt64 = 0
 
     init() {}
 
-    func write(to writer: inout ByteWriter) { for index in 0..<8 { writer.integer(words[index]) } }
+    func write(to writer: inout ByteWriter) {
+        for word in [count, sum, third, fourth, fifth, sixth, seventh, eighth] { writer.integer(word) }
+    }
 
     init(reading reader: inout ByteReader) throws(WireError) {
-        for index in 0..<8 { words[index] = try reader.integer() }
+        (count, sum) = (try reader.integer(), try reader.integer())
+        (third, fourth, fifth) = (try reader.integer(), try reader.integer(), try reader.integer())
+        (sixth, seventh, eighth) = (try reader.integer(), try reader.integer(), try reader.integer())
     }
 }
 
@@ -23,8 +29,8 @@ struct Tally: Session {
         var bytes: [UInt8]
 
         func update(_ state: inout TallyState) {
-            state.words[0] &+= 1
-            state.words[1] &+= UInt64(bytes.first ?? 0)
+            state.count &+= 1
+            state.sum &+= UInt64(bytes.first ?? 0)
         }
 
         init(bytes: [UInt8]) { self.bytes = bytes }
@@ -42,14 +48,14 @@ struct Tally: Session {
         var text: String
 
         func update(_ state: inout TallyState) {
-            state.words[0] &+= 1
-            state.words[1] &+= UInt64(truncatingIfNeeded: amount)
+            state.count &+= 1
+            state.sum &+= UInt64(truncatingIfNeeded: amount)
         }
     }
 
     struct Count: RequestMessage, BinaryCodable {
         typealias State = TallyState
-        func reply(from state: TallyState) -> UInt64 { state.words[0] }
+        func reply(from state: TallyState) -> UInt64 { state.count }
 
         init() {}
         func write(to writer: inout ByteWriter) {}

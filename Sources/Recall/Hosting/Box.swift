@@ -4,22 +4,44 @@ public import RecallCore
 /// the rest is overridden here.
 @usableFromInline
 final class Box<S: Session>: _Hosted {
-    @usableFromInline let host: S
-    @usableFromInline let entries: [_Entry<S.State>?]
+    /// What all instances share. Apart, and so is what an effect needs: there may be a million instances.
+    @usableFromInline
+    final class Shared: _HostedCode {
+        let host: S
+        @usableFromInline let entries: [_Entry<S.State>?]
+
+        @usableFromInline
+        init(_ host: S, apply: @escaping Apply, request: @escaping Request) {
+            self.host = host
+            let kind = S.kind
+            entries = kind.entries
+            super.init(limits: kind.limits, apply: apply, request: request)
+        }
+    }
+
+    /// An effect from the verdict that announces it to its end.
+    @usableFromInline
+    final class Effort {
+        let effect: _Effect<S.State>
+        var loan: Loan<S.State>?
+        var task: Task<Void, Never>?
+        @usableFromInline init(_ effect: _Effect<S.State>) { self.effect = effect }
+    }
+
+    @usableFromInline let shared: Shared
     /// Nil exactly while it is lent.
     @usableFromInline var state: S.State?
-    @usableFromInline var effect: _Effect<S.State>?
-    var loan: Loan<S.State>?
-    var performing: Task<Void, Never>?
+    @usableFromInline var effort: Effort?
 
     @usableFromInline
-    init(_ host: S, apply: @escaping Apply, request: @escaping Request) {
-        self.host = host
-        let kind = S.kind
-        entries = kind.entries
+    init(_ shared: Shared) {
+        self.shared = shared
         state = S.State()
-        super.init(limits: kind.limits, apply: apply, request: request)
+        super.init()
     }
+
+    @usableFromInline override var code: _HostedCode { shared }
+    override package func fresh() -> _Hosted { Box(shared) }
 
     /// In one access to the state, and in place: taken out into a variable it would be copied at its first write.
     @inlinable
@@ -31,18 +53,18 @@ final class Box<S: Session>: _Hosted {
         return update(content, isReplay, &state!, &context, &reply)
     }
 
-    override package var hasEffect: Bool { effect != nil }
+    override package var hasEffect: Bool { effort != nil }
     override package var isConsistent: Bool { readable?.isConsistent ?? false }
 
     /// The state, wherever it is.
-    @usableFromInline var readable: S.State? { state ?? loan?.read() }
+    @usableFromInline var readable: S.State? { state ?? effort?.loan?.read() }
 
     override package func replayEffect(
         content: RawSpan, outcome: RawSpan, context: inout UpdateContext, reply: inout ByteWriter
     ) -> _Verdict {
-        guard effect == nil, state != nil else { return .busy }
+        guard effort == nil, state != nil else { return .busy }
         let start = reply.bytes.count
-        guard content.byteCount > 0, case .effect(let entry)? = entries[Int(content.number)] else {
+        guard content.byteCount > 0, case .effect(let entry)? = shared.entries[Int(content.number)] else {
             return .failed(.diverged, "an outcome is recorded for a message that is no effect")
         }
         let verdict = entry.replay(content.extracting(droppingFirst: 1), outcome, &state!, &reply)
@@ -54,14 +76,15 @@ final class Box<S: Session>: _Hosted {
         key: String, executor: (any TaskExecutor)? = nil,
         done: @escaping @Sendable (Result<[UInt8], _EffectFailure>) -> Void
     ) {
-        guard let run = effect?.run, let state = state.take() else {
+        guard let effort, let state = state.take() else {
             return done(.failure(.failed("no effect is waiting to be launched")))
         }
-        let loan = Loan(state), host = host, limit = min(replyBytes, SessionLimits.maximumOutcomeBytes)
-        self.loan = loan
+        let loan = Loan(state), host = shared.host, run = effort.effect.run
+        let limit = min(shared.replyBytes, SessionLimits.maximumOutcomeBytes)
+        effort.loan = loan
         // Captures Sendable values only, and not the box. `Box<S>` and not `Self`, whose capture the isolation checker
         // of Swift 6.3.1 does not understand.
-        performing = Task(executorPreference: executor) { await Box<S>.perform(run, on: loan, host, key, limit, done) }
+        effort.task = Task(executorPreference: executor) { await Box<S>.perform(run, on: loan, host, key, limit, done) }
     }
 
     /// `@concurrent`: a plain asynchronous function would run wherever its caller does, and a busy effect there blocks
@@ -89,19 +112,17 @@ final class Box<S: Session>: _Hosted {
     }
 
     override package func finishEffect(outcome: RawSpan, reply: inout ByteWriter) -> _Verdict {
-        guard let finish = effect?.finish else { return .broken("no effect is to be finished") }
+        guard let finish = effort?.effect.finish else { return .broken("no effect is to be finished") }
         abandonEffect()
         guard state != nil else { return .broken("the lent state is gone") }
         let start = reply.bytes.count
-        return settle(finish(outcome, &state!, &reply), from: start, &reply)
+        return Self.settle(finish(outcome, &state!, &reply), from: start, &reply, limit: shared.replyBytes)
     }
 
     override package func abandonEffect() {
-        performing?.cancel()  // it may have ended
-        performing = nil
-        if let loan { state = loan.takeBack() }
-        loan = nil
-        effect = nil
+        effort?.task?.cancel()  // it may have ended
+        if let loan = effort?.loan { state = loan.takeBack() }
+        effort = nil
     }
 
     override package func encodeState(into writer: inout ByteWriter) throws(RecallError) {
@@ -126,13 +147,13 @@ final class Box<S: Session>: _Hosted {
 extension Session {
     @inlinable
     public func _host() -> _Hosted {
-        Box<Self>(
+        let shared = Box<Self>.Shared(
             self,
             apply: { hosted, content, isReplay, context, reply in
                 guard let box = hosted as? Box<Self> else { return .broken("the instance is of another kind") }
                 guard content.byteCount > 0 else { return .unnumbered }
-                guard box.effect == nil else { return .busy }
-                switch box.entries[Int(content.number)] {
+                guard box.effort == nil else { return .busy }
+                switch box.shared.entries[Int(content.number)] {
                 case .update(let update)?:
                     return Box<Self>.run(
                         update, content.extracting(droppingFirst: 1), isReplay, &box.state, &context, &reply)
@@ -142,7 +163,7 @@ extension Session {
                     switch entry.begin(content.extracting(droppingFirst: 1), box.state!, &reply) {
                     case .ended(let verdict): return verdict
                     case .ready(let effect):
-                        box.effect = effect
+                        box.effort = Box<Self>.Effort(effect)
                         return .effect
                     }
                 case .request?: return .request(content.number)
@@ -153,12 +174,13 @@ extension Session {
                 guard let box = hosted as? Box<Self> else { return .broken("the instance is of another kind") }
                 guard content.byteCount > 0 else { return .unnumbered }
                 guard let state = box.state ?? box.readable else { return .busy }
-                switch box.entries[Int(content.number)] {
+                switch box.shared.entries[Int(content.number)] {
                 case .request(let request)?: return request(content.extracting(droppingFirst: 1), state, &reply)
                 case .update?, .effect?: return .noRequest(content.number)
                 case nil: return .unknown(content.number)
                 }
             })
+        return Box<Self>(shared)
     }
 }
 

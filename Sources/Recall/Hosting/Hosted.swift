@@ -15,22 +15,13 @@ public import RecallCore
 /// that mechanism already, with the changed state handed back through the loan in place of an outcome's bytes. The
 /// caller has to queue the session's later messages in both cases, and already does.
 public class _Hosted {
-    /// Instance, content, whether it is a replay, context, where reply or rejection go. Captures nothing, so that an
-    /// instance pays for it with two words.
-    public typealias Apply = (_Hosted, RawSpan, Bool, inout UpdateContext, inout ByteWriter) -> _Verdict
-    public typealias Request = (_Hosted, RawSpan, inout ByteWriter) -> _Verdict
+    @usableFromInline init() {}
 
-    private let applying: Apply
-    private let requesting: Request
-    /// The kind's limits, kept here because they are looked at for every message.
-    final let messageBytes: Int, replyBytes: Int
+    /// What all instances of its kind share.
+    @usableFromInline var code: _HostedCode { .none }
 
-    @usableFromInline init(limits: SessionLimits, apply: @escaping Apply, request: @escaping Request) {
-        applying = apply
-        requesting = request
-        messageBytes = limits.messageBytes
-        replyBytes = limits.replyBytes
-    }
+    /// Another instance of the same kind, in its initial state.
+    package func fresh() -> _Hosted { _Hosted() }
 
     /// Applies an update: a number, then the message's bytes. A live update and a replayed one take the same way, but
     /// only the live one is validated and held to the kind's limits: a replay never asks again.
@@ -40,17 +31,19 @@ public class _Hosted {
         content: RawSpan, replaying: Bool, context: inout UpdateContext, reply: inout ByteWriter
     ) -> _Verdict {
         let start = reply.bytes.count
-        let limit = replaying ? Int.max : messageBytes
+        let code = code
+        let limit = replaying ? Int.max : code.messageBytes
         guard content.byteCount - 1 <= limit else { return Self.tooLong(content, limit) }
-        let verdict = applying(self, content, replaying, &context, &reply)
-        return replaying ? Self.settle(verdict, from: start, &reply) : settle(verdict, from: start, &reply)
+        let verdict = code.apply(self, content, replaying, &context, &reply)
+        return Self.settle(verdict, from: start, &reply, limit: replaying ? .max : code.replyBytes)
     }
 
     /// Answers a request: a number, then the message's bytes. `.replied`, `.refused` or `.failed`.
     package final func request(content: RawSpan, reply: inout ByteWriter) -> _Verdict {
         let start = reply.bytes.count
-        guard content.byteCount - 1 <= messageBytes else { return Self.tooLong(content, messageBytes) }
-        return settle(requesting(self, content, &reply), from: start, &reply)
+        let code = code
+        guard content.byteCount - 1 <= code.messageBytes else { return Self.tooLong(content, code.messageBytes) }
+        return Self.settle(code.request(self, content, &reply), from: start, &reply, limit: code.replyBytes)
     }
 
     /// Applies an effect that ran before, by its recorded outcome: neither validated nor performed. Anything but
@@ -97,8 +90,8 @@ public class _Hosted {
 
 extension _Hosted {
     /// Enforces the reply's limit and cleans up behind a failure.
-    final func settle(_ verdict: _Verdict, from start: Int, _ reply: inout ByteWriter) -> _Verdict {
-        let count = reply.bytes.count - start, limit = replyBytes
+    static func settle(_ verdict: _Verdict, from start: Int, _ reply: inout ByteWriter, limit: Int) -> _Verdict {
+        let count = reply.bytes.count - start
         guard count > limit else { return Self.settle(verdict, from: start, &reply) }
         reply.cut(to: start)
         let text = "the answer takes \(count) bytes; the limit is \(limit)"
@@ -115,6 +108,29 @@ extension _Hosted {
 
     fileprivate static func tooLong(_ content: RawSpan, _ limit: Int) -> _Verdict {
         .failed(.messageTooLarge, "the message takes \(content.byteCount - 1) bytes; the limit is \(limit)")
+    }
+}
+
+/// What all instances of a kind share: its code, and the limits that are looked at for every message.
+public class _HostedCode {
+    /// Instance, content, whether it is a replay, context, where reply or rejection go.
+    public typealias Apply = (_Hosted, RawSpan, Bool, inout UpdateContext, inout ByteWriter) -> _Verdict
+    public typealias Request = (_Hosted, RawSpan, inout ByteWriter) -> _Verdict
+
+    final let apply: Apply
+    final let request: Request
+    final let messageBytes: Int, replyBytes: Int
+
+    @usableFromInline init(limits: SessionLimits, apply: @escaping Apply, request: @escaping Request) {
+        (self.apply, self.request) = (apply, request)
+        (messageBytes, replyBytes) = (limits.messageBytes, limits.replyBytes)
+    }
+
+    /// Of an instance without a kind, of which there is none.
+    @usableFromInline static var none: _HostedCode {
+        _HostedCode(
+            limits: SessionLimits(), apply: { _, _, _, _, _ in .broken("the instance is of no kind") },
+            request: { _, _, _ in .broken("the instance is of no kind") })
     }
 }
 

@@ -47,6 +47,12 @@ package struct SessionIdentity: Hashable, Sendable {
         self.principal =
             if let principal { cryptography.sha256(principal.span.bytes, none.span.bytes) } else { Digest() }
     }
+
+    init(session: SessionID, kindName: [UInt8], principalHash: Digest, _ cryptography: Cryptography) {
+        let none: [UInt8] = []
+        (self.session, principal) = (session, principalHash)
+        kind = cryptography.sha256(kindName.span.bytes, none.span.bytes)
+    }
 }
 
 /// A session's derived keys. None is stored: any server with the key ring recomputes them.

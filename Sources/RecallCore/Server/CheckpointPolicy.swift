@@ -41,7 +41,29 @@ package struct ReplayDebt: Sendable {
     /// Messages to come before a state that did not encode is tried again.
     private var postponedMessages = 0
 
+    /// What stays of it while a session rests, in little room.
+    struct Rest {
+        let bytes: UInt32, messages: UInt32, checkpointBytes: UInt32
+        /// In units of 1,024 ns: they were measured, and not to a microsecond.
+        let time: UInt32
+    }
+
     package init(checkpointBytes: Int = 0) { self.checkpointBytes = checkpointBytes }
+
+    init(_ rest: Rest) {
+        (bytes, messages, checkpointBytes) = (Int(rest.bytes), Int(rest.messages), Int(rest.checkpointBytes))
+        nanoseconds = Int64(rest.time) << 10
+    }
+
+    /// Nil while a checkpoint is under way or put off, or if it is beyond all bounds.
+    var rest: Rest? {
+        guard offered == nil, postponedMessages == 0, let bytes = UInt32(exactly: bytes),
+            let messages = UInt32(exactly: messages), let checkpointBytes = UInt32(exactly: checkpointBytes)
+        else { return nil }
+        return Rest(
+            bytes: bytes, messages: messages, checkpointBytes: checkpointBytes,
+            time: UInt32(clamping: nanoseconds >> 10))
+    }
 
     package mutating func add(bytes count: Int) {
         bytes += count

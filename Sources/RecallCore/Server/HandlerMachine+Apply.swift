@@ -134,7 +134,7 @@ extension HandlerMachine {
     ) {
         var reply = ByteWriter()
         let status: UInt16
-        switch host.request(slot.id, content: content.span.bytes, reply: &reply) {
+        switch host.request(slot.id, of: slot.session, content: content.span.bytes, reply: &reply) {
         case .replied: status = 0
         case .refused: status = Reply.refusedByMessage
         case .failed(let code, let text):

@@ -24,9 +24,10 @@ extension HandlerMachine {
         }
         let identity = SessionIdentity(
             session: claim.session, kindName: claim.kindName, principal: connection.principal, cryptography)
-        let known = index[claim.session].flatMap { self.slot($0) }
+        // One that rests is woken when the claim has been verified, and not before: an invalid one is to cost little.
+        let known = index[claim.session].flatMap { slots[$0.index] }
         let vector =
-            if let known, known.belongs(to: identity, kind: kind) { known.keys.vector } else {
+            if let slot = known?.working, slot.belongs(to: identity, kind: kind) { slot.keys.vector } else {
                 SessionKeys.vector(vectorKey: vectorKey, identity: identity, cryptography)
             }
         guard claim.sealed(nonce: connection.nonce, by: Sealer(vector: vector, cryptography)) == frame.leaf else {
@@ -45,7 +46,7 @@ extension HandlerMachine {
             return refuse(
                 connection, stream, .unsupportedVersion, "the session is live here as another kind or version")
         }
-        let keys = known?.keys ?? SessionKeys(root: root, vector: vector, cryptography)
+        let keys = known?.working?.keys ?? SessionKeys(root: root, vector: vector, cryptography)
         if let receipt = claim.receipt {
             guard keys.verify(receipt, kindVersion: claim.kindVersion, cryptography) else {
                 return refuse(
@@ -57,8 +58,8 @@ extension HandlerMachine {
             }
         }
         let slot: SessionSlot
-        if let known {
-            slot = known
+        if let known, let awake = known.working ?? wake(known, keys: keys) {
+            slot = awake
             supersede(slot, by: connection, host)
         } else {
             guard makeRoom(host) else {
@@ -104,7 +105,7 @@ extension HandlerMachine {
             write(to: former.connection) {
                 $0.frame(Refusal(stream: former.stream, .superseded, "another connection attached to the session"))
             }
-            host.observe(slot.id, .superseded)
+            host.observe(slot.id, of: slot.session, .superseded)
         }
         unroute(slot)
     }
@@ -202,7 +203,7 @@ extension HandlerMachine {
         _ text: String, _ host: some SessionHost
     ) {
         write(to: slot) { $0.frame(Refusal(stream: $1, code, first: first, last: last, text)) }
-        host.observe(slot.id, .refused(code))
+        host.observe(slot.id, of: slot.session, .refused(code))
         unroute(slot)
         if slot.phase != .live {
             abandonRecall(slot, host)

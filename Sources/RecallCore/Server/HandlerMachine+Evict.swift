@@ -7,30 +7,36 @@ extension HandlerMachine {
 
     /// Deletes a session as a failure detector asks: nothing of this copy is sent any more, and its client is told.
     package mutating func delete(_ session: SessionID, _ host: some SessionHost) {
-        guard let id = index[session], let slot = slot(id) else { return }
-        delete(slot, host)
+        guard let place = index[session].flatMap({ slots[$0.index] }) else { return }
+        delete(place, host)
+    }
+
+    /// Whose copy that is; nil if the place was left or reused meanwhile.
+    package func session(at id: SlotID, _ incarnation: Incarnation) -> SessionID? {
+        guard id.index < slots.count, let place = slots[id.index], place.incarnation == incarnation else { return nil }
+        return place.session
     }
 
     /// As above, by place; one that was reused meanwhile is left alone.
     package mutating func delete(_ id: SlotID, _ incarnation: Incarnation, _ host: some SessionHost) {
-        guard let slot = slot(id), slot.incarnation == incarnation else { return }
-        delete(slot, host)
+        guard id.index < slots.count, let place = slots[id.index], place.incarnation == incarnation else { return }
+        delete(place, host)
     }
 
-    mutating func delete(_ slot: SessionSlot, _ host: some SessionHost) {
-        write(to: slot) { $0.frame(Gone(stream: $1)) }
-        remove(slot, host)
+    mutating func delete(_ place: SessionPlace, _ host: some SessionHost) {
+        write(to: place) { $0.frame(Gone(stream: $1)) }
+        remove(place, host)
         startAdmitted(host)
     }
 
     /// Deletes idle sessions that nobody used since `time`. A bounded number a call; true if there may be more.
     package mutating func evictIdle(since time: Instant, _ host: some SessionHost, limit: Int = 1024) -> Bool {
         for _ in 0..<limit {
-            guard let id = oldest, let slot = slot(id), slot.lastActive < time else { return false }
-            if isWanted(slot) {
+            guard let place = longestUnused, place.lastActive < time else { return false }
+            if let slot = place.working, isWanted(slot) {
                 touch(slot, time)
             } else {
-                delete(slot, host)
+                delete(place, host)
             }
         }
         return true
@@ -49,7 +55,7 @@ extension HandlerMachine {
     /// and an effect that is out though its client has left already, since it would run again elsewhere.
     package var hasWork: Bool {
         slots.contains { slot in
-            guard let slot, slot.phase == .live else { return false }
+            guard let slot = slot?.working, slot.phase == .live else { return false }
             switch slot.awaiting {
             case .outcome, .application: return true
             case .nothing, .confirmation, .adoption:
@@ -113,11 +119,11 @@ extension HandlerMachine {
         var tries = 64
         while index.count >= limits.sessions || memoryInUse > limits.memory, tries > 0 {
             tries -= 1
-            guard let id = oldest, let slot = slot(id) else { break }
-            if isWanted(slot, now: now) {
+            guard let place = longestUnused else { break }
+            if let slot = place.working, isWanted(slot, now: now) {
                 touch(slot, slot.lastActive)
             } else {
-                delete(slot, host)
+                delete(place, host)
             }
         }
         // Memory is an estimate, so beyond it a session alone is taken on; their number is a bound.
@@ -131,11 +137,11 @@ extension HandlerMachine {
         var tries = limit
         while memoryInUse > limits.memory, index.count > 1, tries > 0 {
             tries -= 1
-            guard let id = oldest, let slot = slot(id) else { return }
-            if isWanted(slot, now: now) {
+            guard let place = longestUnused else { return }
+            if let slot = place.working, isWanted(slot, now: now) {
                 touch(slot, slot.lastActive)
             } else {
-                delete(slot, host)
+                delete(place, host)
             }
         }
     }
@@ -147,10 +153,17 @@ extension HandlerMachine {
             + (slot.recall?.heldBytes ?? 0)
     }
 
+    /// One that rests counts as it did before.
+    private func estimate(_ place: SessionPlace) -> Int {
+        if let slot = place.working { return estimate(slot) }
+        guard let debt = (place as? RestingSession)?.debt else { return Self.slotBytes }
+        return Self.slotBytes + Int(debt.checkpointBytes) + Int(debt.bytes)
+    }
+
     /// The sum of what all sessions cost, counted anew; `memoryInUse` must not differ.
     package var recountedMemory: Int {
         var bytes = 0
-        for case let slot? in slots { bytes += estimate(slot) }
+        for case let place? in slots { bytes += estimate(place) }
         return bytes
     }
 
@@ -167,25 +180,29 @@ extension HandlerMachine {
 
     // MARK: Least recently used order, a list through the slots
 
+    private var longestUnused: SessionPlace? { oldest.flatMap { slots[$0.index] } }
+
     /// Moves a session to the newest end.
-    mutating func touch(_ slot: SessionSlot, _ now: Instant) {
-        slot.lastActive = now
-        guard newest != slot.id else { return }
-        unlink(slot)
-        link(slot)
+    mutating func touch(_ place: SessionPlace, _ now: Instant) {
+        place.lastActive = now
+        if rested == place.id { rested = place.older }
+        guard newest != place.id else { return }
+        unlink(place)
+        link(place)
     }
 
-    mutating func link(_ slot: SessionSlot) {
-        slot.older = newest
-        slot.newer = nil
-        if let newest { self.slot(newest)?.newer = slot.id }
-        newest = slot.id
-        if oldest == nil { oldest = slot.id }
+    mutating func link(_ place: SessionPlace) {
+        place.older = newest
+        place.newer = nil
+        if let newest { slots[newest.index]?.newer = place.id }
+        newest = place.id
+        if oldest == nil { oldest = place.id }
     }
 
-    mutating func unlink(_ slot: SessionSlot) {
-        if let newer = slot.newer { self.slot(newer)?.older = slot.older } else { newest = slot.older }
-        if let older = slot.older { self.slot(older)?.newer = slot.newer } else { oldest = slot.newer }
-        (slot.newer, slot.older) = (nil, nil)
+    mutating func unlink(_ place: SessionPlace) {
+        if rested == place.id { rested = place.older }
+        if let newer = place.newer { slots[newer.index]?.older = place.older } else { newest = place.older }
+        if let older = place.older { slots[older.index]?.newer = place.newer } else { oldest = place.newer }
+        (place.newer, place.older) = (nil, nil)
     }
 }

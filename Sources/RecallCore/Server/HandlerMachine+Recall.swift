@@ -72,7 +72,7 @@ extension HandlerMachine {
     private mutating func startRecall(_ slot: SessionSlot, unasked: Bool, _ host: some SessionHost) {
         slot.phase = .recalling
         slot.recall?.lastProgress = host.instant()
-        host.observe(slot.id, .recallStarted)
+        host.observe(slot.id, of: slot.session, .recallStarted)
         guard !unasked, let recall = slot.recall else { return }
         ask(slot, recall.isGap ? .after(slot.window.head) : .newest)
     }
@@ -412,7 +412,7 @@ extension HandlerMachine {
         account(slot)
         let nanoseconds = recall.startedAt.nanoseconds(to: now)
         if recall.claim.receipt != nil {
-            host.observe(slot.id, .recalled(messages: recall.replayed, nanoseconds: nanoseconds))
+            host.observe(slot.id, of: slot.session, .recalled(messages: recall.replayed, nanoseconds: nanoseconds))
         }
         goOn(slot, now, replayed: recall.replayed, nanoseconds: nanoseconds)
         startAdmitted(host)

@@ -70,7 +70,7 @@ extension HandlerMachine {
         guard host.observesHeard else { return }
         if let last = connection.lastPing, last.nanoseconds(to: now) < 10_000_000 { return }
         connection.lastPing = now
-        for (_, slot) in connection.streams.sorted(by: { $0.key < $1.key }) { host.observe(slot, .heard) }
+        for (_, slot) in connection.streams.sorted(by: { $0.key < $1.key }) { host.heard(slot) }
     }
 
     /// The session of a stream, marked as in use; nil if the stream has none any more.
@@ -79,7 +79,7 @@ extension HandlerMachine {
     ) -> SessionSlot? {
         guard let id = connection.streams[stream], let slot = slot(id) else { return nil }
         touch(slot, now)
-        host.observe(id, .heard)
+        host.heard(id)
         return slot
     }
 
@@ -189,7 +189,7 @@ extension HandlerMachine {
             return goOn(slot, slot.lastActive)
         }
         guard slot.debt.keep(position) else { return }
-        host.observe(slot.id, .checkpointKept(bytes: slot.debt.checkpointBytes))
+        host.observe(slot.id, of: slot.session, .checkpointKept(bytes: slot.debt.checkpointBytes))
         account(slot)
     }
 }

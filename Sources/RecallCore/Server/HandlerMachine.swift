@@ -76,7 +76,7 @@ package struct HandlerMachine: ~Copyable {
     var ring: KeyRing
     var vectorKeys: [KeyID: Digest] = [:]
     var connections: [ConnectionID: Connection] = [:]
-    var slots: [SessionSlot?] = []
+    var slots: [SessionPlace?] = []
     var freeSlots: [Int] = []
     var index: [SessionID: SlotID] = [:]
     var admission: RecallAdmission
@@ -85,6 +85,8 @@ package struct HandlerMachine: ~Copyable {
     var dirtyConnections: [ConnectionID] = []
     var newest: SlotID?
     var oldest: SlotID?
+    /// Up to here from the oldest, sessions had their chance to rest.
+    var rested: SlotID?
     var lastIncarnation: UInt64 = 0
     var lastVerification: UInt64 = 0
     var isDraining = false
@@ -120,9 +122,9 @@ package struct HandlerMachine: ~Copyable {
         guard let connection = connections.removeValue(forKey: id) else { return }
         // In order, so that the same events give the same run whatever the process's hash seed.
         for (_, slotID) in connection.streams.sorted(by: { $0.key < $1.key }) {
-            guard let slot = slots[slotID.index], slot.route?.connection === connection else { continue }
-            unroute(slot)
-            if slot.phase != .live { abandonRecall(slot, host) }
+            guard let place = slots[slotID.index], place.route?.connection === connection else { continue }
+            unroute(place)
+            if let slot = place.working, slot.phase != .live { abandonRecall(slot, host) }
         }
         startAdmitted(host)
     }
@@ -172,9 +174,9 @@ package struct HandlerMachine: ~Copyable {
         dirtyConnections.append(connection.id)
     }
 
-    /// Writes to a slot's client, if it is there.
-    mutating func write(to slot: SessionSlot, _ body: (inout ByteWriter, StreamID) -> Void) {
-        guard let route = slot.route else { return }
+    /// Writes to a session's client, if it is there.
+    mutating func write(to place: SessionPlace, _ body: (inout ByteWriter, StreamID) -> Void) {
+        guard let route = place.route else { return }
         write(to: route.connection) { body(&$0, route.stream) }
     }
 
@@ -209,15 +211,20 @@ package struct HandlerMachine: ~Copyable {
         #if RECALL_PLANTED_BUGS
             if PlantedBug.isActive(.retiredKeyServed) { return }
         #endif
-        for slot in slots.compactMap({ $0 }) {
-            let key = slot.session.keyID
-            if vectorKeys[key] == nil || vectorKeys[key] != former[key] { delete(slot, host) }
+        for place in slots.compactMap({ $0 }) {
+            let key = place.session.keyID
+            if vectorKeys[key] == nil || vectorKeys[key] != former[key] { delete(place, host) }
         }
     }
 
     // MARK: Slots
 
-    func slot(_ id: SlotID) -> SessionSlot? { id.index < slots.count ? slots[id.index] : nil }
+    /// The session at a place, at work; nil if there is none any more.
+    mutating func slot(_ id: SlotID) -> SessionSlot? {
+        guard id.index < slots.count, let place = slots[id.index] else { return nil }
+        return place.working ?? wake(place)
+    }
+
     func sealer(of slot: SessionSlot) -> Sealer { Sealer(vector: slot.keys.vector, cryptography) }
 
     mutating func makeSlot(
@@ -259,22 +266,27 @@ package struct HandlerMachine: ~Copyable {
     }
 
     /// Forgets a session altogether.
-    mutating func remove(_ slot: SessionSlot, _ host: some SessionHost) {
-        unroute(slot)
-        dropCopy(slot, host)
-        admission.finish(slot.id)
-        unlink(slot)
-        slot.phase = .waiting
-        slot.recall = nil
-        memoryInUse -= slot.countedBytes
-        index[slot.session] = nil
-        slots[slot.id.index] = nil
-        freeSlots.append(slot.id.index)
+    mutating func remove(_ place: SessionPlace, _ host: some SessionHost) {
+        unroute(place)
+        if let slot = place.working {
+            dropCopy(slot, host)
+            admission.finish(slot.id)
+            slot.phase = .waiting
+            slot.recall = nil
+        } else {
+            host.destroy(place.id)
+        }
+        unlink(place)
+        memoryInUse -= place.countedBytes
+        index[place.session] = nil
+        slots[place.id.index] = nil
+        freeSlots.append(place.id.index)
     }
 
-    mutating func unroute(_ slot: SessionSlot) {
-        if let route = slot.route { route.connection.streams[route.stream] = nil }
-        slot.route = nil
+    mutating func unroute(_ place: SessionPlace) {
+        if let route = place.route { route.connection.streams[route.stream] = nil }
+        place.route = nil
+        guard let slot = place.working else { return }
         memoryInUse -= slot.queue.bytes
         slot.countedBytes -= slot.queue.bytes
         slot.queue.removeAll()

@@ -1,7 +1,9 @@
 /// Names a session's place in a handler; reused after the session is gone.
 package struct SlotID: Hashable, Sendable, BitwiseCopyable {
-    package let index: Int
-    package init(_ index: Int) { self.index = index }
+    /// Four bytes, since tables of a million hold it.
+    private let place: UInt32
+    package var index: Int { Int(place) }
+    package init(_ index: Int) { place = UInt32(truncatingIfNeeded: index) }
 }
 
 /// Names a connection of a handler; never reused.
@@ -64,7 +66,6 @@ package enum EffectResult: Sendable {
 package enum HostEvent: Sendable {
     case recalled(messages: Int, nanoseconds: Int64)
     case recallStarted
-    case heard
     case refused(FaultCode)
     case checkpointKept(bytes: Int)
     case superseded
@@ -84,7 +85,9 @@ package protocol SessionHost: AnyObject {
     /// `chunkVerified`. False if it is to be verified here and now.
     func verify(_ verification: ChunkVerification) -> Bool
     func apply(_ call: UpdateCall, content: RawSpan, reply: inout ByteWriter) -> UpdateVerdict
-    func request(_ slot: SlotID, content: RawSpan, reply: inout ByteWriter) -> RequestVerdict
+    func request(
+        _ slot: SlotID, of session: SessionID, content: RawSpan, reply: inout ByteWriter
+    ) -> RequestVerdict
     /// Starts the async half of the effect that `apply` announced; its end comes back as `effectEnded`.
     func perform(_ slot: SlotID, _ incarnation: Incarnation, idempotencyKey: Digest)
     /// Applies the outcome of the effect that was performed.
@@ -98,7 +101,9 @@ package protocol SessionHost: AnyObject {
     func isPoisoned(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest, isReplay: Bool) -> Bool
     /// Notes that this update broke a copy, as if it had killed the process.
     func suspect(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest)
-    func observe(_ slot: SlotID, _ event: HostEvent)
+    func observe(_ slot: SlotID, of session: SessionID, _ event: HostEvent)
+    /// A sign of life of its client.
+    func heard(_ slot: SlotID)
     /// False while no session is interested in `heard`.
     var observesHeard: Bool { get }
     func wallTime() -> WallTime

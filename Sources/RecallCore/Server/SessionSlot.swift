@@ -1,7 +1,5 @@
-/// One session's place in a handler: its copy if there is one, a recall if one is under way, and where its client is.
-///
-/// A plain class: confined to the handler that holds it, never shared.
-final class SessionSlot {
+/// A session at work: its copy if there is one, a recall if one is under way, and what its client sends.
+final class SessionSlot: SessionPlace {
     /// Where the copy stands.
     enum Phase: Equatable {
         /// No copy: waiting for a place among the recalls. Goes to `recalling`.
@@ -33,13 +31,6 @@ final class SessionSlot {
         var contentBytes: Int
     }
 
-    /// Where the client is: one stream of one connection.
-    struct Route {
-        /// The connection itself, since it is looked at several times for each message.
-        let connection: HandlerMachine.Connection
-        let stream: StreamID
-    }
-
     private final class Tombstone {
         let position: Position
         init(_ position: Position) { self.position = position }
@@ -52,21 +43,12 @@ final class SessionSlot {
         var bytes: [UInt8]
     }
 
-    let id: SlotID
-    let session: SessionID
-    /// SHA-256 of the principal that it belongs to; zeros for nobody.
-    let principal: Digest
     let keys: SessionKeys
-    let kind: Int
-    let kindVersion: UInt32
 
-    var incarnation: Incarnation
     var phase = Phase.waiting
     var hasInstance = false
     var awaiting = Awaiting.nothing
     var recall: RecallProgress?
-    var route: Route?
-    var lastRecall: UInt32 = 0
 
     var window = CopyWindow(confirmed: .start)
     /// r at the head.
@@ -95,46 +77,45 @@ final class SessionSlot {
 
     // The handler's bookkeeping.
     var isReady = false, isDirty = false, isHeldUp = false
-    var newer: SlotID? {
-        get { SlotID(link: next) }
-        set { next = SlotID.link(newValue) }
-    }
-    var older: SlotID? {
-        get { SlotID(link: previous) }
-        set { previous = SlotID.link(newValue) }
-    }
-    /// Four bytes each, since every session has them.
-    private var next = SlotID.link(nil), previous = SlotID.link(nil)
-    var lastActive: Instant
-    var countedBytes = 0
 
     init(
         id: SlotID, identity: SessionIdentity, keys: SessionKeys, kind: Int, kindVersion: UInt32,
         incarnation: Incarnation, now: Instant
     ) {
-        (session, principal) = (identity.session, identity.principal)
-        (self.id, self.keys, self.kind, self.kindVersion) = (id, keys, kind, kindVersion)
-        (self.incarnation, lastActive) = (incarnation, now)
+        self.keys = keys
+        super.init(
+            id: id, identity: identity, kind: kind, kindVersion: kindVersion, incarnation: incarnation, now: now)
     }
 
-    /// True if it is of the same principal and kind.
-    func belongs(to identity: SessionIdentity, kind: Int) -> Bool {
-        session == identity.session && principal == identity.principal && self.kind == kind
+    /// Goes on where a session rested.
+    init(waking resting: RestingSession, keys: SessionKeys) {
+        self.keys = keys
+        super.init(replacing: resting)
+        let head = resting.head
+        (phase, hasInstance) = (.live, true)
+        window = CopyWindow(confirmed: head)
+        outputs = resting.outputs
+        debt = ReplayDebt(resting.debt)
+        received = (head.number, head.seal)
+        (matched, sent) = (head.number, head.number)
+    }
+
+    override var working: SessionSlot? { self }
+
+    /// True if all that it knows is its confirmed head, beside what can be computed.
+    var canRest: Bool {
+        guard phase == .live, hasInstance, awaiting == .nothing, recall == nil, window.isConfirmed else { return false }
+        guard queue.isEmpty, replies.isEmpty, buried == nil, drops == 0 else { return false }
+        guard !isReady, !isDirty, !isHeldUp else { return false }
+        let head = window.head
+        return route == nil
+            || (received.number == head.number && received.seal == head.seal && matched == head.number
+                && sent == head.number)
     }
 
     /// True while a recall has nothing to do until its client sends more.
     var isStarved: Bool { phase == .recalling && awaiting == .nothing && recall?.chunks.isEmpty != false }
     var isBusy: Bool { phase != .live || awaiting != .nothing || !queue.isEmpty }
-}
-
-extension SlotID {
-    /// A place in a list of slots, in four bytes; a negative one is none.
-    fileprivate init?(link: Int32) {
-        guard link >= 0 else { return nil }
-        self.init(Int(link))
-    }
-
-    fileprivate static func link(_ id: SlotID?) -> Int32 { id.map { Int32(truncatingIfNeeded: $0.index) } ?? -1 }
 }
 
 /// A recall under way. A class, so that sessions that are not recalled have no room for one.

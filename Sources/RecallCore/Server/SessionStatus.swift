@@ -30,7 +30,14 @@ package struct SessionStatus: Sendable, Hashable {
 extension HandlerMachine {
     /// Nil if the session has no place here.
     package func status(of session: SessionID) -> SessionStatus? {
-        guard let slot = index[session].flatMap({ self.slot($0) }) else { return nil }
+        guard let place = index[session].flatMap({ slots[$0.index] }) else { return nil }
+        let route = place.route.map { ($0.connection.id, $0.stream) }
+        guard let slot = place.working else {
+            guard let resting = place as? RestingSession else { return nil }
+            return SessionStatus(
+                phase: .live, awaiting: .nothing, slot: place.id, incarnation: place.incarnation, route: route,
+                hasCopy: true, confirmed: resting.head, head: resting.head, tombstone: nil)
+        }
         let phase: SessionStatus.Phase =
             switch slot.phase {
             case .waiting: .waiting
@@ -47,7 +54,7 @@ extension HandlerMachine {
             }
         return SessionStatus(
             phase: phase, awaiting: awaiting, slot: slot.id, incarnation: slot.incarnation,
-            route: slot.route.map { ($0.connection.id, $0.stream) }, hasCopy: slot.hasInstance,
+            route: route, hasCopy: slot.hasInstance,
             confirmed: slot.window.confirmed, head: slot.window.head, tombstone: slot.tombstone)
     }
 }

@@ -167,7 +167,10 @@ final class HandlerLoop {
     /// Applies what waits, then writes what became due: once for everything that one read brought.
     func pump() {
         machine.run(now: host.instant(), host)
-        for (slot, incarnation) in host.takeFailed() { machine.delete(slot, incarnation, host) }
+        for (slot, incarnation) in host.takeFailed() {
+            if let session = machine.session(at: slot, incarnation) { host.detected(session, slot) }
+            machine.delete(slot, incarnation, host)
+        }
         handler.configuration.onMoment?(.willFlush)
         machine.flush(host)
         for id in machine.takeDirtyConnections() {
@@ -211,6 +214,7 @@ final class HandlerLoop {
         let patience = handler.configuration.recallPatience
         machine.evictStarved(since: Instant(nanoseconds: now.nanoseconds &- patience.nanoseconds), host)
         machine.evictBeyondMemory(host)
+        machine.restIdle(since: now.advanced(byNanoseconds: -handler.configuration.restAfter.nanoseconds))
         machine.verifyOverdue(since: now.advanced(byNanoseconds: -200_000_000))
         pump()
     }

@@ -3,9 +3,11 @@ internal import RecallCore
 
 /// An update whose effect is out.
 final class Performing {
+    let session: SessionID
     let number: SequenceNumber
     let seal: Digest
-    init(_ number: SequenceNumber, _ seal: Digest) { (self.number, self.seal) = (number, seal) }
+
+    init(_ call: UpdateCall) { (session, number, seal) = (call.session, call.number, call.seal) }
 }
 
 /// One copy of a session as its host holds it: the user's code and the detector that watches it.
@@ -14,7 +16,6 @@ final class Performing {
 final class HostedInstance {
     let hosted: _Hosted
     let incarnation: Incarnation
-    let session: SessionID
     var detector: any FailureDetector
     let observesHeard: Bool
     /// True while an entry of the host's due checks is its own.
@@ -22,8 +23,8 @@ final class HostedInstance {
     /// The update whose effect is out. Apart, since most sessions have none at most times.
     var performing: Performing?
 
-    init(_ hosted: _Hosted, _ incarnation: Incarnation, session: SessionID, detector: any FailureDetector) {
-        (self.hosted, self.incarnation, self.session, self.detector) = (hosted, incarnation, session, detector)
+    init(_ hosted: _Hosted, _ incarnation: Incarnation, detector: any FailureDetector) {
+        (self.hosted, self.incarnation, self.detector) = (hosted, incarnation, detector)
         observesHeard = detector.observesHeard
     }
 

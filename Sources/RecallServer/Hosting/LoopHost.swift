@@ -6,7 +6,8 @@ internal import RecallCore
 
 /// The user's sessions, clocks and randomness for one handler machine; and the failure detectors that watch.
 final class LoopHost: SessionHost {
-    private let hosts: [any Session]
+    /// One instance of each kind, of which the others are made.
+    private let prototypes: [_Hosted]
     private let detection: FailureDetection
     private let clock: @Sendable () -> WallTime
     private let environment: ContextEnvironment
@@ -47,7 +48,7 @@ final class LoopHost: SessionHost {
     }
 
     init(_ handler: SessionHandler, on eventLoop: any EventLoop, logger: Logger) throws(RecallError) {
-        hosts = handler.hosts
+        prototypes = handler.hosts.map { $0.hosted() }
         detection = handler.configuration.detection
         clock = handler.configuration.clock ?? LoopClock.wallTime
         environment = ContextEnvironment(cryptography: handler.cryptography, clock: clock)
@@ -78,7 +79,7 @@ final class LoopHost: SessionHost {
         while instances.count <= slot.index { instances.append(nil) }
         let now = instant()
         let instance = HostedInstance(
-            hosts[kind].hosted(), incarnation, session: session, detector: detection.detector(for: session, at: now))
+            prototypes[kind].fresh(), incarnation, detector: detection.detector(for: session, at: now))
         instances[slot.index] = instance
         if instance.observesHeard { listeners += 1 }
         schedule(slot, instance, after: now)
@@ -163,7 +164,7 @@ final class LoopHost: SessionHost {
             // The clock was read a moment ago, when the update before this one ended or the session's turn began.
             observe(call.slot, instance, .began(call.number), at: lastInstant)
             let verdict = hosted.apply(content: content, replaying: false, context: &context, reply: &reply)
-            if verdict == .effect { instance.performing = Performing(call.number, call.seal) }
+            if verdict == .effect { instance.performing = Performing(call) }
             // An effect begins anew when it goes out: what it waits for till then is no fault of this session.
             observe(call.slot, instance, .completed(call.number), at: instant())
             return judge(call, verdict, context.clockReading, isIdle: isIdle)
@@ -213,17 +214,19 @@ final class LoopHost: SessionHost {
         }
     }
 
-    func request(_ slot: SlotID, content: RawSpan, reply: inout ByteWriter) -> RequestVerdict {
+    func request(
+        _ slot: SlotID, of session: SessionID, content: RawSpan, reply: inout ByteWriter
+    ) -> RequestVerdict {
         guard let instance = instances[slot.index] else { return .failed(.inconsistent, []) }
         // Its client sends a request again when the server has died of it; so it is given up like an update.
         let name = marks.areKept ? cryptography.sha256(content, RawSpan()) : Digest()
-        guard !marks.isPoisoned(instance.session, .zero, name, isReplay: false) else {
+        guard !marks.isPoisoned(session, .zero, name, isReplay: false) else {
             return .failed(.poisonedMessage, Array("the request killed the server several times".utf8))
         }
-        begin(instance.session, .zero, name)
+        begin(session, .zero, name)
         defer {
             end()
-            marks.survived(instance.session, .zero, name)
+            marks.survived(session, .zero, name)
         }
         switch instance.hosted.request(content: content, reply: &reply) {
         case .replied: return .replied
@@ -241,7 +244,7 @@ final class LoopHost: SessionHost {
         gate.add(
             .init(
                 slot: slot, incarnation: incarnation, idempotencyKey: idempotencyKey.description,
-                isSuspect: marks.isSuspect(instance.session, performing.number, performing.seal)))
+                isSuspect: marks.isSuspect(performing.session, performing.number, performing.seal)))
         startEffects()
     }
 
@@ -250,9 +253,9 @@ final class LoopHost: SessionHost {
             instances[$0.slot.index]?.incarnation == $0.incarnation && instances[$0.slot.index]?.performing != nil
         }) {
             guard let instance = instances[effect.slot.index], let performing = instance.performing else { continue }
-            marks.effectBegins(effect.incarnation, instance.session, performing.number, performing.seal)
+            marks.effectBegins(effect.incarnation, performing.session, performing.number, performing.seal)
             observe(effect.slot, .began(performing.number))
-            onMoment?(.effectStarts(instance.session, performing.number))
+            onMoment?(.effectStarts(performing.session, performing.number))
             launch(instance.hosted, effect.idempotencyKey, effect.slot, effect.incarnation)
         }
     }
@@ -270,7 +273,7 @@ final class LoopHost: SessionHost {
     /// And what it brought was applied, or given up; if that broke the copy, the instance is gone.
     func effectSettled(_ slot: SlotID, _ incarnation: Incarnation) {
         if slot.index < instances.count, let instance = instances[slot.index], instance.incarnation == incarnation {
-            if let update = instance.performing { marks.survived(instance.session, update.number, update.seal) }
+            if let update = instance.performing { marks.survived(update.session, update.number, update.seal) }
             instance.performing = nil
         }
         startEffects()
@@ -280,8 +283,8 @@ final class LoopHost: SessionHost {
         guard let instance = instances[slot.index], let performing = instance.performing else {
             return .broken(Array("the session has no instance with an effect".utf8))
         }
-        begin(instance.session, performing.number, performing.seal)
-        onMoment?(.effectReturned(instance.session, performing.number))
+        begin(performing.session, performing.number, performing.seal)
+        onMoment?(.effectReturned(performing.session, performing.number))
         defer { end() }
         return judge(instance.hosted.finishEffect(outcome: outcome, reply: &reply), nil, slot)
     }
@@ -305,40 +308,35 @@ final class LoopHost: SessionHost {
 
     // MARK: Detectors
 
-    func observe(_ slot: SlotID, _ event: HostEvent) {
+    func observe(_ slot: SlotID, of session: SessionID, _ event: HostEvent) {
         switch event {
         case .recalled(let messages, let nanoseconds):
             statistics.recalls += 1
-            note(slot) { .recallEnded($0, messages: messages) }
+            note(slot, .recallEnded(session, messages: messages))
             statistics.messagesReplayed += messages
             logger.debug(
                 "session recalled",
                 metadata: [
-                    "session": "\(session(slot))", "messages": "\(messages)",
+                    "session": "\(session)", "messages": "\(messages)",
                     "milliseconds": "\(nanoseconds / 1_000_000)",
                 ])
-        case .recallStarted: note(slot) { .recallStarts($0) }
-        case .heard: if observesHeard { observe(slot, SessionEvent.heard) }
+        case .recallStarted: note(slot, .recallStarts(session))
         case .refused(let code):
             statistics.refusals += 1
-            note(slot) { .refused($0, code) }
-            logger.info("session refused", metadata: ["session": "\(session(slot))", "code": "\(code)"])
+            note(slot, .refused(session, code))
+            logger.info("session refused", metadata: ["session": "\(session)", "code": "\(code)"])
         case .checkpointKept:
             statistics.checkpoints += 1
-            note(slot) { .checkpointKept($0) }
+            note(slot, .checkpointKept(session))
         case .superseded: break
         }
     }
 
+    func heard(_ slot: SlotID) { if observesHeard { observe(slot, .heard) } }
     var observesHeard: Bool { listeners > 0 }
 
-    private func note(_ slot: SlotID, _ moment: (SessionID) -> HandlerMoment) {
-        guard let onMoment, slot.index < instances.count, let instance = instances[slot.index] else { return }
-        onMoment(moment(instance.session))
-    }
-
-    private func session(_ slot: SlotID) -> String {
-        slot.index < instances.count ? instances[slot.index].map { "\($0.session)" } ?? "-" : "-"
+    private func note(_ slot: SlotID, _ moment: HandlerMoment) {
+        if slot.index < instances.count, instances[slot.index] != nil { onMoment?(moment) }
     }
 
     private func observe(_ slot: SlotID, _ event: SessionEvent) {
@@ -380,12 +378,14 @@ final class LoopHost: SessionHost {
         }
     }
 
+    /// A session that a detector gave up is about to be deleted.
+    func detected(_ session: SessionID, _ slot: SlotID) { note(slot, .detected(session)) }
+
     /// The sessions that a detector gave up since the last time.
     func takeFailed() -> [(SlotID, Incarnation)] {
         guard !failed.isEmpty else { return [] }
         defer { failed = [] }
         statistics.detected += failed.count
-        for (slot, _) in failed { note(slot) { .detected($0) } }
         return failed
     }
 

@@ -155,7 +155,9 @@ package final class CoreHost: SessionHost {
         reply.append(Array((state.description + (answersOtherwise ? "?" : "")).utf8).span.bytes)
     }
 
-    package func request(_ slot: SlotID, content: RawSpan, reply: inout ByteWriter) -> RequestVerdict {
+    package func request(
+        _ slot: SlotID, of session: SessionID, content: RawSpan, reply: inout ByteWriter
+    ) -> RequestVerdict {
         guard let instance = instances[slot] else { return .failed(.inconsistent, []) }
         guard CoreMessage(content).name != "no" else {
             reply.append(Array("refused".utf8).span.bytes)
@@ -212,7 +214,8 @@ package final class CoreHost: SessionHost {
         suspects[seal, default: 0] += 1
     }
 
-    package func observe(_ slot: SlotID, _ event: HostEvent) { events.append(event) }
+    package func observe(_ slot: SlotID, of session: SessionID, _ event: HostEvent) { events.append(event) }
+    package func heard(_ slot: SlotID) {}
     package var observesHeard: Bool { true }
 
     package func wallTime() -> WallTime { WallTime(nanoseconds: 1_000_000_000 + now) }

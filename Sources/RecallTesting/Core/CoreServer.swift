@@ -17,6 +17,8 @@ package final class CoreServer {
     package private(set) var life = 0
     /// True while a turn ended before its queue did.
     package private(set) var hasMore = false
+    /// True: sessions rest as soon as they may.
+    package var restsAtOnce = false
     /// Called when a host is made, at first and after a crash.
     package var onHost: (CoreServer) -> Void = { _ in }
 
@@ -43,6 +45,7 @@ package final class CoreServer {
     package var recallsStarted: Int { host.events.count { if case .recallStarted = $0 { true } else { false } } }
     package var memoryInUse: Int { machine.memoryInUse }
     package var recountedMemory: Int { machine.recountedMemory }
+    package var restingCount: Int { machine.restingCount }
     package var hasWork: Bool { machine.hasWork }
     package func status(of session: SessionID) -> SessionStatus? { machine.status(of: session) }
 
@@ -96,6 +99,7 @@ package final class CoreServer {
             if isClosing { closed(connection) }
         }
         hasMore = machine.hasReady
+        if restsAtOnce { rest() }
         return didWrite || hasMore
     }
 
@@ -154,6 +158,9 @@ package final class CoreServer {
     package func evictIdle(since time: Int64) {
         while machine.evictIdle(since: Instant(nanoseconds: time), host) {}
     }
+
+    /// Lets all sessions rest that may.
+    package func rest() { machine.restIdle(since: instant.advanced(byNanoseconds: 1)) }
 
     /// Recalls whose client has sent nothing of its history since then give their places to those that wait.
     package func evictStarved(since time: Int64) { machine.evictStarved(since: Instant(nanoseconds: time), host) }

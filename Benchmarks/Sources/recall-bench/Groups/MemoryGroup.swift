@@ -12,8 +12,8 @@ extension Suite {
         let warm = try await Crowd.open(1000, connections: 64, port: port, updates: 1)
         let before = try server.residentBytes
         let crowd = try await Crowd.open(pace.idleSessions, connections: 64, port: port, updates: 1)
-        // What waits for a quiet moment, as confirmations do, has come.
-        try await Task.sleep(for: .seconds(1))
+        // What waits for a quiet moment, as confirmations do, has come; and sessions rest after two seconds.
+        try await Task.sleep(for: .seconds(4))
         let after = try server.residentBytes
         let each = Double(after - before) / Double(pace.idleSessions)
         take("memory", pace.idleSessions, "live session, idle", "bytes", [each], notes: ["process": Double(after)])

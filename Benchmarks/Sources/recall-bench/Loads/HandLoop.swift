@@ -26,7 +26,7 @@ enum HandLoop {
         let started = ContinuousClock.now
         let (seal, state) = walk(history.bytes)
         let seconds = (ContinuousClock.now - started).seconds
-        guard seal == history.seal, state.words[0] == UInt64(history.count) else { throw BenchError("a false replay") }
+        guard seal == history.seal, state.count == UInt64(history.count) else { throw BenchError("a false replay") }
         return Rate(count: history.count, seconds: seconds)
     }
 
@@ -50,8 +50,8 @@ enum HandLoop {
                 let content = UnsafeRawBufferPointer(rebasing: raw[(offset + 4)..<(offset + 4 + size)])
                 hash.update(bufferPointer: content)
                 seal = hash.finalize()
-                state.words[0] &+= 1
-                state.words[1] &+= UInt64(content[0])
+                state.count &+= 1
+                state.sum &+= UInt64(content[0])
                 offset += 4 + size
             }
         }

@@ -112,6 +112,7 @@ final class ServerNode: @unchecked Sendable {
         configuration.idleLimit =
             [.seconds(3), .seconds(600), .seconds(600)].randomElement(using: &random) ?? .seconds(600)
         configuration.verificationBytes = [0, 64, 16 << 10].randomElement(using: &random) ?? 0
+        configuration.restAfter = [.zero, .seconds(1), .seconds(5)].randomElement(using: &random) ?? .seconds(5)
         configuration.recallPatience = [.seconds(1), .seconds(30)].randomElement(using: &random) ?? .seconds(30)
         configuration.poisonDeaths = poisonDeaths
         configuration.detection = detection(for: life)
