@@ -34,6 +34,7 @@ struct Serve: AsyncParsableCommand {
     func run() async throws {
         switch role {
         case "echo": try await EchoServer.run()
+        case "sealed": try await EchoServer.run(sealed: true)
         case "recall":
             let tls = try tls.map { try Certificate(in: $0).server }
             try await RecallServerRole.run(tls: tls, port: port, admission: !freely)

@@ -77,7 +77,7 @@ extension Suite {
                 guard let redis else { continue }
                 contenders.append(
                     Contender(name, server: redis.child) {
-                        try await Pipelined.measure(.redisSet(bytes: 256), port: redis.port, run.lasting($0))
+                        try await Pipelined.measure({ .redisSet(bytes: 256) }, port: redis.port, run.lasting($0))
                     })
             }
             if let postgres {
@@ -85,8 +85,10 @@ extension Suite {
                     contenders.append(
                         Contender("PostgreSQL, \(durable ? "durable" : "synchronous_commit off")") {
                             try await Pipelined.measure(
-                                .postgresInsert(
-                                    user: Postgres.user, database: "postgres", bytes: 256, durable: durable),
+                                {
+                                    .postgresInsert(
+                                        user: Postgres.user, database: "postgres", bytes: 256, durable: durable)
+                                },
                                 port: postgres.port, run.lasting($0))
                         })
                 }

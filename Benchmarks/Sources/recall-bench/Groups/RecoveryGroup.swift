@@ -19,29 +19,40 @@ extension Suite {
     ) async throws where S.State == TallyState {
         let log = MemoryLog()
         try await Self.fill(kind, log, count)
-        var whole: [Double] = [], inside: [Double] = [], peak = 0.0
+        var whole: [Double] = [], inside: [Double] = [], peaks: [Double] = [], wire: [Double] = []
         for _ in 0..<(count > 100_000 ? min(3, pace.rounds) : pace.rounds) {
             let server = try Child.role("serve", "recall")
             defer { server.end() }
             let port = try await server.port()
-            let resident = try server.residentBytes
+            let (resident, carried) = (try server.residentBytes, try Self.loopbackBytes())
             let client = try await SessionClient<S>.resume(
                 at: .tcp("127.0.0.1", port), log: log, logger: RecallLoad.logger)
             let started = ContinuousClock.now
             guard try await client.send(Tally.Count()) == UInt64(count) else { throw BenchError("a false recall") }
             whole.append((ContinuousClock.now - started).seconds)
+            wire.append(Double(try Self.loopbackBytes() - carried))
             for await notice in client.notices {
                 if case .recalled(_, let duration) = notice {
                     inside.append(duration.seconds)
                     break
                 }
             }
-            peak = max(peak, Double(try server.peakBytes - resident))
+            peaks.append(Double(try server.peakBytes - resident))
             await client.close()
         }
-        take("recovery", count, name, "s", whole, notes: ["server's growth, bytes": peak])
+        take("recovery", count, name, "s", whole)
+        take("recall cost", count, name + ": on the wire", "bytes", wire)
+        take("recall cost", count, name + ": server's growth at its peak", "bytes", peaks)
         take("recovery", count, name + ", inside the server", "s", inside)
         take("replay", count, name, "1/s", inside.map { Double(count) / max($0, 1e-6) })
+    }
+
+    /// What the loopback interface has carried: a machine at rest carries nothing else meanwhile.
+    private static func loopbackBytes() throws -> Int {
+        let lines = try String(contentsOfFile: "/proc/net/dev", encoding: .utf8).split(separator: "\n")
+        let fields = lines.first { $0.contains("lo:") }?.split { $0 == " " || $0 == ":" } ?? []
+        guard fields.count > 1, let bytes = Int(fields[1]) else { throw BenchError("/proc/net/dev has no lo") }
+        return bytes
     }
 
     static func fill<S: Session>(
@@ -71,8 +82,11 @@ extension Suite {
     private func loadRedis(_ count: Int) async throws {
         let folder = folder + "/aof-\(count)"
         var redis = try await Redis(folder: folder, fsync: "everysec")
-        var exchange = Exchange.redisSet(bytes: 64)
-        exchange.limit = count
+        let exchange: @Sendable () -> Exchange = {
+            var exchange = Exchange.redisSet(bytes: 64)
+            exchange.limit = count
+            return exchange
+        }
         _ = try await Pipelined.measure(exchange, port: redis.port, .init(connections: 1, window: 256, seconds: 600))
         redis.end()
         var seconds: [Double] = []

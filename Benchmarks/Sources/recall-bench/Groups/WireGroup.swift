@@ -49,6 +49,7 @@ extension Suite {
             "wire", "1 connection, window 256",
             [
                 loads.echo(1, 256),
+                loads.sealed(1, 256),
                 loads.updates("batches") { _ in },
                 loads.updates("send, on the loop") { $0.way = .onLoop },
             ])
@@ -56,6 +57,7 @@ extension Suite {
             "wire", "64 connections, window 16",
             [
                 loads.echo(64, 16),
+                loads.sealed(64, 16),
                 loads.updates("batches") { ($0.sessions, $0.connections, $0.window) = (64, 64, 16) },
             ])
     }
@@ -81,24 +83,38 @@ extension Suite {
 /// An echo and a server of ours, each in a process of its own.
 private struct WireLoads {
     private let echo: Child
+    private let sealing: Child
     private let recall: Child
     private let echoPort: Int
+    private let sealingPort: Int
     private let recallPort: Int
 
     init() async throws {
         (echo, recall) = (try Child.role("serve", "echo"), try Child.role("serve", "recall"))
-        (echoPort, recallPort) = (try await echo.port(), try await recall.port())
+        sealing = try Child.role("serve", "sealed")
+        (echoPort, sealingPort) = (try await echo.port(), try await sealing.port())
+        recallPort = try await recall.port()
     }
 
     func end() {
         echo.end()
+        sealing.end()
         recall.end()
+    }
+
+    /// A chain of seals written by hand, and nothing else of the protocol.
+    func sealed(_ connections: Int, _ window: Int, bytes: Int = 64) -> Suite.Contender {
+        Suite.Contender("chain by hand", server: sealing) { [sealingPort] in
+            try await Pipelined.measure(
+                { .sealed(bytes: bytes) }, port: sealingPort,
+                .init(connections: connections, window: window, seconds: $0))
+        }
     }
 
     func echo(_ connections: Int, _ window: Int, bytes: Int = 64) -> Suite.Contender {
         Suite.Contender("echo", server: echo) { [echoPort] in
             try await Pipelined.measure(
-                .echo(bytes: bytes), port: echoPort, .init(connections: connections, window: window, seconds: $0))
+                { .echo(bytes: bytes) }, port: echoPort, .init(connections: connections, window: window, seconds: $0))
         }
     }
 

@@ -1,5 +1,24 @@
 internal import Crypto
 
+/// What the protocol hashes for each message, written by hand: vector, seal before, 18 bytes of header, content.
+struct HandChain: Sendable {
+    private static let vector = [UInt8](repeating: 3, count: 32)
+    private(set) var seal = SHA256.hash(data: [])
+    private var number: UInt64 = 0
+
+    mutating func add(_ content: UnsafeRawBufferPointer) {
+        number += 1
+        var hash = SHA256()
+        Self.vector.withUnsafeBytes { hash.update(bufferPointer: $0) }
+        seal.withUnsafeBytes { hash.update(bufferPointer: $0) }
+        withUnsafeBytes(of: (number.bigEndian, UInt64(content.count), UInt16(0))) { header in
+            hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: header[0..<18]))
+        }
+        hash.update(bufferPointer: content)
+        seal = hash.finalize()
+    }
+}
+
 /// A replay written by hand: decode, verify, apply, over one array, on one core.
 enum HandLoop {
     /// 64-byte messages after 4-byte lengths, and the seal of the last of them.
@@ -8,8 +27,6 @@ enum HandLoop {
         var count: Int
         var seal: SHA256.Digest
     }
-
-    private static let vector = [UInt8](repeating: 3, count: 32)
 
     static func history(messages count: Int, bytes size: Int) -> History {
         var bytes: [UInt8] = []
@@ -32,29 +49,19 @@ enum HandLoop {
 
     private static func walk(_ bytes: [UInt8]) -> (SHA256.Digest, TallyState) {
         var state = TallyState()
-        var seal = SHA256.hash(data: [])
+        var chain = HandChain()
         var offset = 0
-        var number: UInt64 = 0
         bytes.withUnsafeBytes { raw in
             while offset + 4 <= raw.count {
                 let size = Int(UInt32(bigEndian: raw.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
                 guard offset + 4 + size <= raw.count else { break }
-                number += 1
-                // What the protocol hashes for each message: vector, seal before, 18 bytes of header, content.
-                var hash = SHA256()
-                vector.withUnsafeBytes { hash.update(bufferPointer: $0) }
-                seal.withUnsafeBytes { hash.update(bufferPointer: $0) }
-                withUnsafeBytes(of: (number.bigEndian, UInt64(size), UInt16(0))) { header in
-                    hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: header[0..<18]))
-                }
                 let content = UnsafeRawBufferPointer(rebasing: raw[(offset + 4)..<(offset + 4 + size)])
-                hash.update(bufferPointer: content)
-                seal = hash.finalize()
+                chain.add(content)
                 state.count &+= 1
                 state.sum &+= UInt64(content[0])
                 offset += 4 + size
             }
         }
-        return (seal, state)
+        return (chain.seal, state)
     }
 }

@@ -1,5 +1,6 @@
 internal import NIOCore
 internal import NIOPosix
+internal import Synchronization
 
 /// A protocol in which requests are answered in order: what to send, and how to count the answers.
 struct Exchange: Sendable {
@@ -12,6 +13,10 @@ struct Exchange: Sendable {
     var greetingAnswers = 0
     /// Requests on each connection after which no more are sent.
     var limit = Int.max
+    /// Requests that go out with one write at most.
+    var part = Int.max
+    /// Appends what goes behind the requests of one write.
+    var ending: @Sendable (inout ByteBuffer) -> Void = { _ in }
 }
 
 /// Keeps so many requests under way on each of so many connections, one write for all that one read allows: as good a
@@ -23,7 +28,8 @@ enum Pipelined {
         var seconds = 1.0
     }
 
-    static func measure(_ exchange: Exchange, port: Int, _ run: Run) async throws -> Rate {
+    /// - Parameter exchange: makes what one connection says.
+    static func measure(_ exchange: @escaping @Sendable () -> Exchange, port: Int, _ run: Run) async throws -> Rate {
         let group = MultiThreadedEventLoopGroup.singleton
         var channels: [any Channel] = []
         for _ in 0..<run.connections {
@@ -37,7 +43,7 @@ enum Pipelined {
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         try channel.pipeline.syncOperations.addHandler(
-                            Handler(exchange, window: run.window, promise: channel.eventLoop.makePromise()))
+                            Handler(exchange(), window: run.window, promise: channel.eventLoop.makePromise()))
                     }
                 }
                 .connect(host: "127.0.0.1", port: port).get()
@@ -96,8 +102,13 @@ enum Pipelined {
             return promise.futureResult
         }
 
-        private func send(_ count: Int, on channel: any Channel) {
-            guard count > 0 else { return }
+        private func send(_ total: Int, on channel: any Channel) {
+            for start in stride(from: 0, to: total, by: exchange.part) {
+                sendPart(min(exchange.part, total - start), on: channel)
+            }
+        }
+
+        private func sendPart(_ count: Int, on channel: any Channel) {
             let now = NIODeadline.now()
             var buffer = channel.allocator.buffer(capacity: 4096)
             for _ in 0..<count {
@@ -105,6 +116,7 @@ enum Pipelined {
                 exchange.request(sent, &buffer)
                 sent += 1
             }
+            exchange.ending(&buffer)
             channel.writeAndFlush(buffer, promise: nil)
         }
 
@@ -157,6 +169,30 @@ extension Exchange {
                 let whole = buffer.readableBytes / count
                 buffer.moveReaderIndex(forwardBy: whole * count)
                 return whole
+            })
+    }
+
+    /// Messages of so many bytes, each sealed in a chain, with the seal behind those of one write; a number of messages
+    /// and a MAC come back for each read. The least that this protocol can do, and nothing else; in parts, so that both
+    /// sides are at work at the same time.
+    static func sealed(bytes count: Int) -> Exchange {
+        let message = [UInt8](repeating: 7, count: count)
+        let chain = Mutex(HandChain())
+        return Exchange(
+            request: { _, buffer in
+                message.withUnsafeBytes { bytes in chain.withLock { $0.add(bytes) } }
+                buffer.writeInteger(UInt32(count))
+                buffer.writeBytes(message)
+            },
+            answers: { buffer in
+                var whole = 0
+                while let number = buffer.readSealedAnswer() { whole += number }
+                return whole
+            },
+            part: 64,
+            ending: { buffer in
+                buffer.writeInteger(UInt32(0))
+                buffer.writeBytes(chain.withLock { $0.seal })
             })
     }
 

@@ -32,6 +32,7 @@ extension Report {
         "log": "Logs, window 256",
         "alternatives": "256-byte updates beside Redis and PostgreSQL",
         "replay": "Replay, messages a second",
+        "recall cost": "What a recall takes: bytes on the loopback interface, growth of the server's resident memory",
         "recovery": "Recovery, seconds until a session answers",
         "typing": "A recording of typing",
         "storm": "Storms: all sessions of a dead server at once",

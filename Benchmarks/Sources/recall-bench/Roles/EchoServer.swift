@@ -1,9 +1,9 @@
 internal import NIOCore
 internal import NIOPosix
 
-/// Sends back what comes, one write for each read: the least that a server can do.
+/// Sends back what comes, one write for each read: the least that a server can do. Or verifies it (`SealedServer`).
 enum EchoServer {
-    static func run() async throws {
+    static func run(sealed: Bool = false) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let channel = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 4096)
@@ -14,7 +14,14 @@ enum EchoServer {
                     minimum: 1024, initial: 16384, maximum: 1 << 18)
             )
             .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Handler()) }
+                channel.eventLoop.makeCompletedFuture {
+                    let pipeline = channel.pipeline.syncOperations
+                    if sealed {
+                        try pipeline.addHandler(SealedServer.Handler())
+                    } else {
+                        try pipeline.addHandler(Handler())
+                    }
+                }
             }
             .bind(host: "127.0.0.1", port: 0).get()
         Role.ready(port: channel.localAddress?.port ?? 0)
