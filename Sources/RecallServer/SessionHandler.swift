@@ -43,7 +43,7 @@ public struct HandlerConfiguration: Sendable {
     package var verificationBytes = 16 << 10
     /// After so much time without use a live session keeps little beside its state; what it needs again is derived
     /// when it is used again, which takes some tens of microseconds.
-    package var restAfter: Duration = .seconds(2)
+    package var restAfter: Duration = .seconds(1)
     /// Called on the handler's loop; may not call the handler.
     package var onMoment: (@Sendable (HandlerMoment) -> Void)?
 

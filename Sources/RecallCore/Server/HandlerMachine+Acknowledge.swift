@@ -41,7 +41,7 @@ extension HandlerMachine {
                 return
             }
             let receipt = slot.keys.makeReceipt(
-                end.position, outputs: end.outputs, kindVersion: slot.kindVersion, time: host.wallTime(), cryptography)
+                end.position, outputs: end.outputs, kindVersion: version(of: slot), time: host.wallTime(), cryptography)
             write(to: slot) { writer, stream in
                 writer.frame(Acknowledgement(stream: stream, first: first, receipt: receipt)) {
                     Self.writeItems(slot, first...last, to: &$0)
@@ -101,12 +101,13 @@ extension HandlerMachine {
         let count = CheckpointHeader.segmentCount(forBytes: state.count)
         guard count <= WireLimits.segments else { return false }
         let header = CheckpointHeader(
-            kindVersion: slot.kindVersion, position: slot.window.head, outputs: slot.outputs, time: host.wallTime(),
+            kindVersion: version(of: slot), position: slot.window.head, outputs: slot.outputs, time: host.wallTime(),
             segmentCount: UInt32(count))
         let receipt =
             adopting
             ? slot.keys.makeReceipt(
-                header.position, outputs: header.outputs, kindVersion: slot.kindVersion, time: header.time, cryptography
+                header.position, outputs: header.outputs, kindVersion: version(of: slot), time: header.time,
+                cryptography
             )
             : nil
         write(to: slot) { $0.frame(Offer(stream: $1, header: header, adoption: receipt)) }

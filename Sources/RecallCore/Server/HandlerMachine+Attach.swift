@@ -25,7 +25,7 @@ extension HandlerMachine {
         let identity = SessionIdentity(
             session: claim.session, kindName: claim.kindName, principal: connection.principal, cryptography)
         // One that rests is woken when the claim has been verified, and not before: an invalid one is to cost little.
-        let known = index[claim.session].flatMap { slots[$0.index] }
+        let known = place(of: claim.session)
         let vector =
             if let slot = known?.working, slot.belongs(to: identity, kind: kind) { slot.keys.vector } else {
                 SessionKeys.vector(vectorKey: vectorKey, identity: identity, cryptography)
@@ -41,7 +41,7 @@ extension HandlerMachine {
                 connection, stream, .badCheckpoint,
                 "the checkpoint at update \(claim.checkpoint?.number ?? .zero) lies past the newest receipt")
         }
-        if let known, !known.belongs(to: identity, kind: kind) || known.kindVersion != claim.kindVersion {
+        if let known, !known.belongs(to: identity, kind: kind) || version(of: known) != claim.kindVersion {
             // Only a server with the same key that issued one id twice gets here.
             return refuse(
                 connection, stream, .unsupportedVersion, "the session is live here as another kind or version")

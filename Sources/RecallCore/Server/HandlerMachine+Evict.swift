@@ -7,7 +7,7 @@ extension HandlerMachine {
 
     /// Deletes a session as a failure detector asks: nothing of this copy is sent any more, and its client is told.
     package mutating func delete(_ session: SessionID, _ host: some SessionHost) {
-        guard let place = index[session].flatMap({ slots[$0.index] }) else { return }
+        guard let place = place(of: session) else { return }
         delete(place, host)
     }
 
@@ -153,29 +153,22 @@ extension HandlerMachine {
             + (slot.recall?.heldBytes ?? 0)
     }
 
-    /// One that rests counts as it did before.
-    private func estimate(_ place: SessionPlace) -> Int {
-        if let slot = place.working { return estimate(slot) }
-        guard let debt = (place as? RestingSession)?.debt else { return Self.slotBytes }
-        return Self.slotBytes + Int(debt.checkpointBytes) + Int(debt.bytes)
-    }
-
     /// The sum of what all sessions cost, counted anew; `memoryInUse` must not differ.
     package var recountedMemory: Int {
         var bytes = 0
-        for case let place? in slots { bytes += estimate(place) }
+        for case let place? in slots { bytes += place.working.map { estimate($0) } ?? place.countedBytes }
         return bytes
     }
 
     mutating func account(_ slot: SessionSlot) {
         let bytes = estimate(slot)
-        memoryInUse += bytes - slot.countedBytes
-        slot.countedBytes = bytes
+        memoryInUse += bytes - slot.counted
+        slot.counted = bytes
     }
 
     mutating func account(_ slot: SessionSlot, adding bytes: Int) {
         memoryInUse += bytes
-        slot.countedBytes += bytes
+        slot.counted += bytes
     }
 
     // MARK: Least recently used order, a list through the slots

@@ -119,7 +119,7 @@ extension HandlerMachine {
             startReading(slot, after: .start)
         case .checkpoint(let header):
             if recall.isGap { becomeFull(slot, host) }
-            guard header.kindVersion == slot.kindVersion, header.position.number <= recall.claim.acknowledged.number
+            guard header.kindVersion == version(of: slot), header.position.number <= recall.claim.acknowledged.number
             else {
                 return checkpointFailed(slot, host)
             }
@@ -135,7 +135,7 @@ extension HandlerMachine {
 
     private func startReading(_ slot: SessionSlot, after base: Position) {
         slot.recall?.base = base.number
-        slot.recall?.reader = HistoryReader(after: base, keys: slot.keys, kindVersion: slot.kindVersion, cryptography)
+        slot.recall?.reader = HistoryReader(after: base, keys: slot.keys, kindVersion: version(of: slot), cryptography)
         slot.recall?.stage = .messages
     }
 

@@ -14,7 +14,9 @@ extension HandlerMachine {
             guard let next, let place = slots[next.index], place.lastActive < time else { return }
             // One that is in the middle of something has its next chance when it was used again.
             rested = next
-            if let slot = place.working, let resting = RestingSession(slot) { slots[next.index] = resting }
+            guard let slot = place.working, let resting = RestingSession(slot) else { continue }
+            account(slot)
+            slots[next.index] = resting
         }
     }
 

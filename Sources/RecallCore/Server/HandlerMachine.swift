@@ -78,7 +78,7 @@ package struct HandlerMachine: ~Copyable {
     var connections: [ConnectionID: Connection] = [:]
     var slots: [SessionPlace?] = []
     var freeSlots: [Int] = []
-    var index: [SessionID: SlotID] = [:]
+    var index = SessionIndex()
     var admission: RecallAdmission
     var ready = Fifo<SlotID>()
     var dirtySlots: [SlotID] = []
@@ -225,6 +225,11 @@ package struct HandlerMachine: ~Copyable {
         return place.working ?? wake(place)
     }
 
+    /// The place of a session, if it has one.
+    func place(of session: SessionID) -> SessionPlace? { index.place(of: session, in: slots) }
+
+    func version(of place: SessionPlace) -> UInt32 { kinds[place.kind].version }
+
     func sealer(of slot: SessionSlot) -> Sealer { Sealer(vector: slot.keys.vector, cryptography) }
 
     mutating func makeSlot(
@@ -239,9 +244,9 @@ package struct HandlerMachine: ~Copyable {
         }
         let slot = SessionSlot(
             id: id, identity: identity, keys: SessionKeys(root: root, vector: vector, cryptography), kind: kind,
-            kindVersion: kinds[kind].version, incarnation: nextIncarnation(), now: now)
+            incarnation: nextIncarnation(), now: now)
         slots[id.index] = slot
-        index[identity.session] = id
+        index.insert(slot, in: slots)
         link(slot)
         account(slot)
         return slot
@@ -278,7 +283,7 @@ package struct HandlerMachine: ~Copyable {
         }
         unlink(place)
         memoryInUse -= place.countedBytes
-        index[place.session] = nil
+        index.remove(place, in: slots)
         slots[place.id.index] = nil
         freeSlots.append(place.id.index)
     }
@@ -288,7 +293,7 @@ package struct HandlerMachine: ~Copyable {
         place.route = nil
         guard let slot = place.working else { return }
         memoryInUse -= slot.queue.bytes
-        slot.countedBytes -= slot.queue.bytes
+        slot.counted -= slot.queue.bytes
         slot.queue.removeAll()
         slot.ownsCurrent = false
         slot.isHeldUp = false

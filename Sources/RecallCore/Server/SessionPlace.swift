@@ -20,11 +20,9 @@ class SessionPlace {
     private let owner: Owner?
     var incarnation: Incarnation
     var lastActive: Instant
-    var countedBytes = 0
     var route: Route?
     let id: SlotID
     private let kindIndex: Int32
-    let kindVersion: UInt32
     var lastRecall: UInt32 = 0
     // The handler's list of places, least recently used first.
     private var next = SlotID.link(nil), previous = SlotID.link(nil)
@@ -42,9 +40,9 @@ class SessionPlace {
     }
 
     init(
-        id: SlotID, identity: SessionIdentity, kind: Int, kindVersion: UInt32, incarnation: Incarnation, now: Instant
+        id: SlotID, identity: SessionIdentity, kind: Int, incarnation: Incarnation, now: Instant
     ) {
-        (session, self.id, self.kindVersion) = (identity.session, id, kindVersion)
+        (session, self.id) = (identity.session, id)
         owner = identity.principal == Digest() ? nil : Owner(identity.principal)
         kindIndex = Int32(truncatingIfNeeded: kind)
         (self.incarnation, lastActive) = (incarnation, now)
@@ -53,13 +51,15 @@ class SessionPlace {
     /// Takes another's place.
     init(replacing place: SessionPlace) {
         (session, owner, incarnation) = (place.session, place.owner, place.incarnation)
-        (lastActive, countedBytes, route, id) = (place.lastActive, place.countedBytes, place.route, place.id)
-        (kindIndex, kindVersion, lastRecall) = (place.kindIndex, place.kindVersion, place.lastRecall)
+        (lastActive, route, id) = (place.lastActive, place.route, place.id)
+        (kindIndex, lastRecall) = (place.kindIndex, place.lastRecall)
         (next, previous) = (place.next, place.previous)
     }
 
     /// Itself, unless it rests.
     var working: SessionSlot? { nil }
+    /// What it is estimated to cost, as it was counted last.
+    var countedBytes: Int { HandlerMachine.slotBytes }
 
     /// True if it is of the same principal and kind.
     func belongs(to identity: SessionIdentity, kind: Int) -> Bool {
@@ -100,6 +100,9 @@ final class RestingSession: SessionPlace {
             head.inputs == Digest() && slot.outputs == Digest() ? nil : Digests(head.inputs, slot.outputs)
         super.init(replacing: slot)
     }
+
+    /// As when it was at work: nothing but these was counted of one that may rest.
+    override var countedBytes: Int { HandlerMachine.slotBytes + Int(debt.checkpointBytes) + Int(debt.bytes) }
 
     /// All of it is confirmed.
     var head: Position { Position(number: number, seal: seal, inputs: digests?.inputs ?? Digest()) }

@@ -77,14 +77,14 @@ final class SessionSlot: SessionPlace {
 
     // The handler's bookkeeping.
     var isReady = false, isDirty = false, isHeldUp = false
+    var counted = 0
 
     init(
-        id: SlotID, identity: SessionIdentity, keys: SessionKeys, kind: Int, kindVersion: UInt32,
-        incarnation: Incarnation, now: Instant
+        id: SlotID, identity: SessionIdentity, keys: SessionKeys, kind: Int, incarnation: Incarnation, now: Instant
     ) {
         self.keys = keys
         super.init(
-            id: id, identity: identity, kind: kind, kindVersion: kindVersion, incarnation: incarnation, now: now)
+            id: id, identity: identity, kind: kind, incarnation: incarnation, now: now)
     }
 
     /// Goes on where a session rested.
@@ -96,11 +96,13 @@ final class SessionSlot: SessionPlace {
         window = CopyWindow(confirmed: head)
         outputs = resting.outputs
         debt = ReplayDebt(resting.debt)
+        counted = resting.countedBytes
         received = (head.number, head.seal)
         (matched, sent) = (head.number, head.number)
     }
 
     override var working: SessionSlot? { self }
+    override var countedBytes: Int { counted }
 
     /// True if all that it knows is its confirmed head, beside what can be computed.
     var canRest: Bool {

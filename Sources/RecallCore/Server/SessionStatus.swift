@@ -30,7 +30,7 @@ package struct SessionStatus: Sendable, Hashable {
 extension HandlerMachine {
     /// Nil if the session has no place here.
     package func status(of session: SessionID) -> SessionStatus? {
-        guard let place = index[session].flatMap({ slots[$0.index] }) else { return nil }
+        guard let place = place(of: session) else { return nil }
         let route = place.route.map { ($0.connection.id, $0.stream) }
         guard let slot = place.working else {
             guard let resting = place as? RestingSession else { return nil }

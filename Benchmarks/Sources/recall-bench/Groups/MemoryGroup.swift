@@ -12,7 +12,7 @@ extension Suite {
         let warm = try await Crowd.open(1000, connections: 64, port: port, updates: 1)
         let before = try server.residentBytes
         let crowd = try await Crowd.open(pace.idleSessions, connections: 64, port: port, updates: 1)
-        // What waits for a quiet moment, as confirmations do, has come; and sessions rest after two seconds.
+        // What waits for a quiet moment, as confirmations do, has come; and sessions rest after a second.
         try await Task.sleep(for: .seconds(4))
         let after = try server.residentBytes
         let each = Double(after - before) / Double(pace.idleSessions)
