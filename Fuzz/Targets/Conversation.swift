@@ -34,7 +34,7 @@ final class Conversation {
             servers: 1 + script.number(below: 2), terms: terms, limits: limits, cryptography: .standIn)
         for server in network.servers {
             server.host.verifiesLater = limits.turn == 2
-            server.restsAtOnce = !terms.adoptsBehind
+            server.restsAtOnce = limits.turn != 2
         }
         for name in ["c", "d"].prefix(1 + script.number(below: 2)) {
             var limits = ClientLimits()

@@ -17,6 +17,8 @@ final class SessionDriver: LinkUser {
     private let link: ServerLink
     private let log: any MessageLog
     private let immediate: (any ImmediateMessageLog)?
+    /// False while the log takes its time for an append: then all that waits goes into the next one.
+    private var appendsAtOnce: Bool
     private let kindName: [UInt8]
     private let kindVersion: UInt32
     private let cryptography: Cryptography
@@ -52,6 +54,7 @@ final class SessionDriver: LinkUser {
         backoff = Backoff(
             floor: link.configuration.backoffFloor.nanoseconds, ceiling: link.configuration.backoffCeiling.nanoseconds)
         immediate = log as? any ImmediateMessageLog
+        appendsAtOnce = immediate != nil
         progress = link.eventLoop.now
     }
 
@@ -308,18 +311,20 @@ final class SessionDriver: LinkUser {
     /// Carries out what the machine has to be done, until it has nothing more.
     private func pump() {
         guard let core else { return }
-        var isDone = false
+        var isDone = false, isPart = false
         while !isDone {
             // In one access to the machine, since it runs for every message.
-            let isPart = queue.admit(into: &core.machine, waiters)
+            if !isPart { isPart = queue.admit(into: &core.machine, waiters, inParts: appendsAtOnce) }
             attachIfWanted(core)
             // What was logged at once may be all that an attach waited for.
             let hasLogged = runLog(of: core)
             core.machine.advance()
-            isDone = !handleEvents() && !hasLogged && !isPart
+            isDone = !handleEvents() && !hasLogged
             let bytes = core.machine.takeOutput()
             if !bytes.isEmpty { link.write(bytes, now: isPart) }
         }
+        // The next part waits for its turn, so that other sessions and what was received have theirs.
+        if isPart { schedulePump() }
         if core.machine.hasDeferredConfirmation { scheduleConfirmation() }
         if !isWatched, core.isWaiting { beWatched() }
         if isClosed { finishClosing() }
@@ -361,7 +366,9 @@ final class SessionDriver: LinkUser {
         var hasLogged = false
         while let operation = core.machine.nextLogOperation() {
             do throws(RecallError) {
-                guard try immediate?.takeNow(operation) ?? false else {
+                let isTaken = try immediate?.takeNow(operation) ?? false
+                if case .append = operation { appendsAtOnce = isTaken }
+                guard isTaken else {
                     perform(operation)
                     break
                 }

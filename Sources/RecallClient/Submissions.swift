@@ -10,8 +10,8 @@ struct Submissions {
         var done = 0
     }
 
-    /// Messages that are sealed, logged and written before the next are: while the server works on them, the client
-    /// does on those. A window that went round as one lump had one of the two wait for the other.
+    /// A part of what waits is sealed, logged and written before the next is: while the server works on it, the client
+    /// does on that. A window that went round as one lump had one of the two wait for the other.
     private static let partMessages = 64
     private static let partBytes = 16 << 10
 
@@ -30,9 +30,9 @@ struct Submissions {
         batches.append(Batch(firstCall: firstCall, contents: contents, isRequest: isRequest))
     }
 
-    /// Moves into the window what it has room for, at most a part; true if that is full.
-    mutating func admit(into machine: inout ClientMachine, _ waiters: WaiterTable) -> Bool {
-        var room = Room()
+    /// Moves into the window what it has room for, at most a part if it goes in parts; true if that is full.
+    mutating func admit(into machine: inout ClientMachine, _ waiters: WaiterTable, inParts: Bool) -> Bool {
+        var room = inParts ? Room() : Room(messages: .max, bytes: .max)
         while !batches.isEmpty {
             batches.update(at: 0) { Self.admit(&$0, into: &machine, waiters, &room) }
             guard let batch = batches.first, batch.done == batch.contents.count else { break }

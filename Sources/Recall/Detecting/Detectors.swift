@@ -112,24 +112,26 @@ public struct IdleDetector: FailureDetector {
 }
 
 /// A crash, a run of more than 30 seconds or lost consistency: what `AnyDetector` of the three says, for it is asked
-/// twice for every update, and a list of existentials took a quarter of what an update costs. Small enough to lie
-/// within an existential, which each session has.
-struct StandardDetector: FailureDetector {
+/// twice for every update, and a list of existentials took a quarter of what an update costs. Small, since
+/// each session has one.
+package struct StandardDetector: FailureDetector {
     /// `DeadlineDetector.defaultDeadline` in nanoseconds; a constant, since it is looked at for every update.
     private static var limit: Int64 { 30_000_000_000 }
     private var run = DeadlineDetector.Run()
     private var isLost = false
 
-    init(for session: SessionID, at now: Instant) {}
+    package init(for session: SessionID, at now: Instant) {}
 
-    mutating func observe(_ event: SessionEvent, at now: Instant) {
+    package mutating func observe(_ event: SessionEvent, at now: Instant) {
         if event.kind == .crashed || event.kind == .inconsistent { isLost = true }
         run.observe(event, at: now)
     }
 
-    func hasFailed(at now: Instant) -> Bool { isLost || run.exceeds(Self.limit, at: now) }
-    func nextCheck(after now: Instant) -> Instant? { isLost ? now : run.end(of: Self.limit).map { max(now, $0) } }
-    var observesHeard: Bool { false }
+    package func hasFailed(at now: Instant) -> Bool { isLost || run.exceeds(Self.limit, at: now) }
+    package func nextCheck(after now: Instant) -> Instant? {
+        isLost ? now : run.end(of: Self.limit).map { max(now, $0) }
+    }
+    package var observesHeard: Bool { false }
 }
 
 /// Fails as soon as one of several detectors does.

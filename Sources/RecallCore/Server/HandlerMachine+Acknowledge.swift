@@ -5,7 +5,7 @@ extension HandlerMachine {
     /// Writes what became due since the last flush. Call it when a batch of received frames was run.
     package mutating func flush(_ host: some SessionHost) {
         for id in dirtySlots {
-            guard let slot = slot(id), slot.isDirty else { continue }
+            guard let slot = working(id), slot.isDirty else { continue }
             slot.isDirty = false
             guard slot.phase == .live, slot.route != nil else { continue }
             acknowledge(slot, host)

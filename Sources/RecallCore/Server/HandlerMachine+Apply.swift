@@ -5,7 +5,7 @@ extension HandlerMachine {
     package mutating func run(now: Instant, _ host: some SessionHost) {
         for _ in 0..<ready.count {
             guard let id = ready.popFirst() else { break }
-            guard let slot = slot(id), slot.isReady else { continue }
+            guard let slot = working(id), slot.isReady else { continue }
             slot.isReady = false
             let (start, hadTurn) = (host.instant(), mayWrite(slot))
             let more =
@@ -15,7 +15,7 @@ extension HandlerMachine {
                 case .waiting: false
                 }
             slot.debt.add(nanoseconds: start.nanoseconds(to: host.instant()))
-            if self.slot(id) === slot { account(slot) }
+            if working(id) === slot { account(slot) }
             if more { setReady(slot) } else { holdUp(slot, hadTurn: hadTurn) }
         }
     }
@@ -268,9 +268,9 @@ extension HandlerMachine {
         _ id: SlotID, _ incarnation: Incarnation, _ result: EffectResult, _ host: some SessionHost
     ) {
         #if RECALL_PLANTED_BUGS
-            let incarnation = PlantedBug.isActive(.lateEffectApplied) ? slot(id)?.incarnation : incarnation
+            let incarnation = PlantedBug.isActive(.lateEffectApplied) ? working(id)?.incarnation : incarnation
         #endif
-        guard let slot = slot(id), slot.incarnation == incarnation, case .outcome(let current) = slot.awaiting else {
+        guard let slot = working(id), slot.incarnation == incarnation, case .outcome(let current) = slot.awaiting else {
             return
         }
         slot.awaiting = .nothing
@@ -292,14 +292,14 @@ extension HandlerMachine {
             host.abandon(id)
             settle(slot, current, .failed(code, text), [], host)
         }
-        if self.slot(id) === slot { setReady(slot) }
+        if working(id) === slot { setReady(slot) }
     }
 
     /// The host finished an application that it had announced as pending.
     package mutating func applicationEnded(
         _ id: SlotID, _ incarnation: Incarnation, _ verdict: UpdateVerdict, reply: [UInt8], _ host: some SessionHost
     ) {
-        guard let slot = slot(id), slot.incarnation == incarnation, case .application(let current) = slot.awaiting
+        guard let slot = working(id), slot.incarnation == incarnation, case .application(let current) = slot.awaiting
         else {
             return
         }
@@ -311,6 +311,6 @@ extension HandlerMachine {
                 return historyFailed(slot, error, host)
             }
         }
-        if self.slot(id) === slot { setReady(slot) }
+        if working(id) === slot { setReady(slot) }
     }
 }

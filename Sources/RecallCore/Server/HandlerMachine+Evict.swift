@@ -2,8 +2,9 @@
 // most.
 
 extension HandlerMachine {
-    /// Bytes that a live session costs beside its state.
+    /// Bytes that a live session costs beside its state, and one that rests.
     static var slotBytes: Int { 1024 }
+    static var restingBytes: Int { 400 }
 
     /// Deletes a session as a failure detector asks: nothing of this copy is sent any more, and its client is told.
     package mutating func delete(_ session: SessionID, _ host: some SessionHost) {
@@ -13,13 +14,13 @@ extension HandlerMachine {
 
     /// Whose copy that is; nil if the place was left or reused meanwhile.
     package func session(at id: SlotID, _ incarnation: Incarnation) -> SessionID? {
-        guard id.index < slots.count, let place = slots[id.index], place.incarnation == incarnation else { return nil }
+        guard let place = place(id), place.incarnation == incarnation else { return nil }
         return place.session
     }
 
     /// As above, by place; one that was reused meanwhile is left alone.
     package mutating func delete(_ id: SlotID, _ incarnation: Incarnation, _ host: some SessionHost) {
-        guard id.index < slots.count, let place = slots[id.index], place.incarnation == incarnation else { return }
+        guard let place = place(id), place.incarnation == incarnation else { return }
         delete(place, host)
     }
 
@@ -69,7 +70,7 @@ extension HandlerMachine {
     package mutating func evictStarved(since time: Instant, _ host: some SessionHost) {
         guard admission.waitingCount > 0 else { return }
         for id in admission.runningSlots {
-            guard let slot = slot(id), slot.isStarved, let recall = slot.recall, recall.lastProgress < time,
+            guard let slot = working(id), slot.isStarved, let recall = slot.recall, recall.lastProgress < time,
                 partialProgress(slot).map({ $0 < time }) ?? true
             else { continue }
             delete(slot, host)

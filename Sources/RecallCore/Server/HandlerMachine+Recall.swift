@@ -61,7 +61,7 @@ extension HandlerMachine {
     /// Starts those that have a place now.
     mutating func startAdmitted(_ host: some SessionHost) {
         while let id = admission.next() {
-            guard let slot = slot(id), slot.recall != nil else {
+            guard let slot = working(id), slot.recall != nil else {
                 admission.finish(id)
                 continue
             }
@@ -214,7 +214,7 @@ extension HandlerMachine {
     package mutating func chunkVerified(
         _ verification: ChunkVerification, _ result: Result<VerifiedChunk, HistoryFault>
     ) {
-        guard let slot = slot(verification.slot), let recall = slot.recall,
+        guard let slot = working(verification.slot), let recall = slot.recall,
             recall.verified(verification.ticket, result)
         else { return }
         hold(slot, recall)
@@ -224,7 +224,7 @@ extension HandlerMachine {
     /// code that blocks them.
     package mutating func verifyOverdue(since time: Instant) {
         for id in admission.runningSlots {
-            guard let verification = slot(id)?.recall?.chunks.first?.verification, verification.start < time else {
+            guard let verification = working(id)?.recall?.chunks.first?.verification, verification.start < time else {
                 continue
             }
             chunkVerified(verification, verification.run())
@@ -408,6 +408,7 @@ extension HandlerMachine {
         slot.recall = nil
         slot.tombstone = nil
         slot.phase = .live
+        touch(slot, now)
         admission.finish(slot.id)
         account(slot)
         let nanoseconds = recall.startedAt.nanoseconds(to: now)

@@ -77,7 +77,7 @@ extension HandlerMachine {
     private mutating func heard(
         _ connection: Connection, _ stream: StreamID, _ now: Instant, _ host: some SessionHost
     ) -> SessionSlot? {
-        guard let id = connection.streams[stream], let slot = slot(id) else { return nil }
+        guard let id = connection.streams[stream], let slot = awake(id) else { return nil }
         touch(slot, now)
         host.heard(id)
         return slot

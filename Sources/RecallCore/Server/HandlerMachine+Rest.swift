@@ -15,7 +15,7 @@ extension HandlerMachine {
             // One that is in the middle of something has its next chance when it was used again.
             rested = next
             guard let slot = place.working, let resting = RestingSession(slot) else { continue }
-            account(slot)
+            memoryInUse += resting.countedBytes - slot.counted
             slots[next.index] = resting
         }
     }
@@ -27,6 +27,7 @@ extension HandlerMachine {
         guard let resting = place as? RestingSession, let keys = keys ?? self.keys(of: resting) else { return nil }
         let slot = SessionSlot(waking: resting, keys: keys)
         slots[place.id.index] = slot
+        account(slot)
         return slot
     }
 

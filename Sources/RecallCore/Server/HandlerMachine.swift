@@ -149,7 +149,7 @@ package struct HandlerMachine: ~Copyable {
 
     private mutating func goOn(_ connection: Connection) {
         for id in connection.heldUp + connection.heldUpLater {
-            guard let slot = slot(id), slot.route?.connection === connection else { continue }
+            guard let slot = working(id), slot.route?.connection === connection else { continue }
             slot.isHeldUp = false
             setReady(slot)
         }
@@ -219,9 +219,14 @@ package struct HandlerMachine: ~Copyable {
 
     // MARK: Slots
 
-    /// The session at a place, at work; nil if there is none any more.
-    mutating func slot(_ id: SlotID) -> SessionSlot? {
-        guard id.index < slots.count, let place = slots[id.index] else { return nil }
+    func place(_ id: SlotID) -> SessionPlace? { id.index < slots.count ? slots[id.index] : nil }
+
+    /// The session at a place if it is at work: what is under way is under way for none that rests.
+    func working(_ id: SlotID) -> SessionSlot? { place(id)?.working }
+
+    /// The session at a place, woken if it rested.
+    mutating func awake(_ id: SlotID) -> SessionSlot? {
+        guard let place = place(id) else { return nil }
         return place.working ?? wake(place)
     }
 

@@ -59,7 +59,7 @@ class SessionPlace {
     /// Itself, unless it rests.
     var working: SessionSlot? { nil }
     /// What it is estimated to cost, as it was counted last.
-    var countedBytes: Int { HandlerMachine.slotBytes }
+    var countedBytes: Int { 0 }
 
     /// True if it is of the same principal and kind.
     func belongs(to identity: SessionIdentity, kind: Int) -> Bool {
@@ -101,8 +101,7 @@ final class RestingSession: SessionPlace {
         super.init(replacing: slot)
     }
 
-    /// As when it was at work: nothing but these was counted of one that may rest.
-    override var countedBytes: Int { HandlerMachine.slotBytes + Int(debt.checkpointBytes) + Int(debt.bytes) }
+    override var countedBytes: Int { HandlerMachine.restingBytes + Int(debt.checkpointBytes) + Int(debt.bytes) }
 
     /// All of it is confirmed.
     var head: Position { Position(number: number, seal: seal, inputs: digests?.inputs ?? Digest()) }

@@ -96,7 +96,7 @@ final class SessionSlot: SessionPlace {
         window = CopyWindow(confirmed: head)
         outputs = resting.outputs
         debt = ReplayDebt(resting.debt)
-        counted = resting.countedBytes
+        counted = resting.countedBytes  // until it is counted anew
         received = (head.number, head.seal)
         (matched, sent) = (head.number, head.number)
     }

@@ -353,7 +353,7 @@ final class LoopHost: SessionHost {
     }
 
     private func schedule(_ slot: SlotID, _ instance: HostedInstance, after now: Instant) {
-        guard let time = instance.detector.nextCheck(after: now) else { return }
+        guard let time = instance.nextCheck(after: now) else { return }
         instance.isCheckDue = true
         checks.insert(
             Check(
@@ -370,7 +370,7 @@ final class LoopHost: SessionHost {
                 continue
             }
             instance.isCheckDue = false
-            if instance.detector.hasFailed(at: now) {
+            if instance.hasFailed(at: now) {
                 failed.append((check.slot, check.incarnation))
             } else {
                 schedule(check.slot, instance, after: now)
