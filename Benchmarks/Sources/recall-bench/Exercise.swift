@@ -15,6 +15,11 @@ struct Exercise: AsyncParsableCommand {
 
     @Argument(help: "batch, single, recall, json or file") var work: Work
     @Option(help: "How many messages.") var messages = 10_000
+    @Option(help: "How many are handed over at once.") var atOnce = 256
+
+    func validate() throws {
+        guard messages > 0, atOnce > 0 else { throw ValidationError("--messages and --at-once must be positive") }
+    }
 
     func run() async throws {
         var logger = Logger(label: "exercise")
@@ -55,8 +60,8 @@ struct Exercise: AsyncParsableCommand {
         let client = try await SessionClient<S>.open(at: .tcp("127.0.0.1", port), log: log)
         var left = messages
         while left > 0 {
-            try await client.send(contentsOf: repeatElement(message, count: min(left, 256)))
-            left -= 256
+            try await client.send(contentsOf: repeatElement(message, count: min(left, atOnce)))
+            left -= atOnce
         }
         await client.close()
     }
