@@ -94,6 +94,9 @@ public final class SessionServer: Service {
     }
 
     private func serve(on eventLoop: any EventLoop) async throws {
+        guard (0...65_535).contains(address.port) else {
+            throw RecallError(.misconfigured, "\(address.port) is no port: 0 to 65535 are, and 0 picks a free one")
+        }
         let context = try tls.map { try NIOSSLContext(configuration: $0) }
         let run = try await HandlerRun.start(handler, on: eventLoop, authenticate: authenticate, logger: logger)
         let channel: any Channel
@@ -101,7 +104,7 @@ public final class SessionServer: Service {
             channel = try await bind(run, context)
         } catch {
             await run.stop()
-            throw error
+            throw RecallError(.misconfigured, "cannot listen on \(address.host):\(address.port)", cause: error)
         }
         settle(.success(channel.localAddress?.port ?? address.port))
         logger.info("listening", metadata: ["address": "\(address.host):\(channel.localAddress?.port ?? address.port)"])

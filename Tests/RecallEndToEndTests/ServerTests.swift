@@ -13,6 +13,20 @@ import Testing
         try await .open(at: server.endpoint, log: .memory, configuration: configuration, logger: .silent)
     }
 
+    /// Too large a number was taken modulo 65,536, and a port in use was an error of the socket alone.
+    @Test(.timeLimit(.minutes(1))) func portsThatCannotBeListenedOn() async throws {
+        let other = try await TestServer(Counter())
+        try await withServer(other) { other in
+            for port in [-1, 65_536, 70_000, other.port] {
+                let handler = try SessionHandler(keys: KeyRing(secret: Digest()), hosting: Counter())
+                let server = SessionServer(handler, listen: .tcp(port: port), logger: .silent)
+                let error = await #expect(throws: RecallError.self) { try await server.run() }
+                #expect(error?.code == .misconfigured)
+                #expect(error?.message.contains("\(port)") == true, "\(error?.message ?? "no error")")
+            }
+        }
+    }
+
     @Test(.timeLimit(.minutes(1))) func idleEviction() async throws {
         var configuration = HandlerConfiguration()
         configuration.idleLimit = .milliseconds(100)
