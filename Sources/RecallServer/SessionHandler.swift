@@ -41,8 +41,8 @@ public struct HandlerConfiguration: Sendable {
     /// Bytes of a chunk of history from which on it is verified on another thread than the loop's: waking one takes
     /// tens of microseconds, and verifying so much a hundred.
     package var verificationBytes = 16 << 10
-    /// After so much time without use a live session keeps little beside its state; what it needs again is derived
-    /// when it is used again, which takes some tens of microseconds.
+    /// After so much time without use a live session keeps little beside its state; what else it needs is derived when
+    /// it is used again.
     package var restAfter: Duration = .seconds(1)
     /// Called on the handler's loop; may not call the handler.
     package var onMoment: (@Sendable (HandlerMoment) -> Void)?

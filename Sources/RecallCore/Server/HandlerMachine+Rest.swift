@@ -22,7 +22,7 @@ extension HandlerMachine {
 
     /// Has a session go on where it rested; nil if its key is gone, with which it would have been deleted.
     ///
-    /// - Parameter keys: its keys if they were derived already. That takes some thirty hashes.
+    /// - Parameter keys: its keys if they were derived already: an HMAC and four HKDFs.
     mutating func wake(_ place: SessionPlace, keys: SessionKeys? = nil) -> SessionSlot? {
         guard let resting = place as? RestingSession, let keys = keys ?? self.keys(of: resting) else { return nil }
         let slot = SessionSlot(waking: resting, keys: keys)

@@ -39,9 +39,7 @@ class SessionPlace {
         set { previous = SlotID.link(newValue) }
     }
 
-    init(
-        id: SlotID, identity: SessionIdentity, kind: Int, incarnation: Incarnation, now: Instant
-    ) {
+    init(id: SlotID, identity: SessionIdentity, kind: Int, incarnation: Incarnation, now: Instant) {
         (session, self.id) = (identity.session, id)
         owner = identity.principal == Digest() ? nil : Owner(identity.principal)
         kindIndex = Int32(truncatingIfNeeded: kind)

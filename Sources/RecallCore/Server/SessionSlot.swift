@@ -83,8 +83,7 @@ final class SessionSlot: SessionPlace {
         id: SlotID, identity: SessionIdentity, keys: SessionKeys, kind: Int, incarnation: Incarnation, now: Instant
     ) {
         self.keys = keys
-        super.init(
-            id: id, identity: identity, kind: kind, incarnation: incarnation, now: now)
+        super.init(id: id, identity: identity, kind: kind, incarnation: incarnation, now: now)
     }
 
     /// Goes on where a session rested.
