@@ -95,6 +95,7 @@ let package = Package(
                 "recall-test-host", "Recall", "RecallClient", "RecallCore", "RecallCrypto", "RecallExamples",
                 "RecallSQLite", "RecallServer",
                 "RecallTesting", "RecallCommand",
+                .product(name: "InMemoryLogging", package: "swift-log"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

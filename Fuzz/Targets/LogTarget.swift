@@ -65,20 +65,34 @@ enum LogTarget {
         try? FileManager.default.removeItem(atPath: folder)
         try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         var script = Script(input)
+        let whenDamaged: WhenDamaged = script.flag() ? .refuse : .salvage
+        var isLogWhole = true
         for (suffix, bytes) in recording.files {
             var bytes = bytes
             script.spoil(&bytes)
             script.spoil(&bytes)
-            guard suffix.isEmpty || !script.flag() else { continue }
+            if !suffix.isEmpty, bytes != recording.files[1].bytes { isLogWhole = false }
+            guard suffix.isEmpty || !script.flag() else {
+                isLogWhole = false
+                continue
+            }
             guard FileManager.default.createFile(atPath: path + suffix, contents: Data(bytes)) else { return }
         }
-        Inline.run { try await open(recording.messages) }
+        let losesNothing = isLogWhole && whenDamaged == .refuse
+        Inline.run { try await open(recording.messages, whenDamaged, losesNothing: losesNothing) }
     }
 
-    private static func open(_ messages: [LoggedMessage]) async throws {
-        let log = SQLiteLog(path: path, durability: .process, executor: Inline.shared)
+    private static func open(
+        _ messages: [LoggedMessage], _ whenDamaged: WhenDamaged, losesNothing: Bool
+    ) async throws {
+        let log = SQLiteLog(path: path, durability: .process, whenDamaged: whenDamaged, executor: Inline.shared)
         let contents: LogContents
         do { contents = try await log.open() } catch { return check(error) }
+        if losesNothing {
+            let number = messages.last?.number ?? .zero
+            require(contents.last == number, "messages after \(contents.last) were lost, unasked")
+            require(contents.receipt?.position.number == number, "receipts were lost, unasked")
+        }
         if contents.header == nil {
             require(contents.last == .zero, "a log without a header has messages")
             return await log.close()

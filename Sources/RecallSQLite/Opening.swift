@@ -9,7 +9,7 @@ struct Opening {
     init(_ path: String) throws(RecallError) { self.path = try FileSystem.resolve(path) }
 
     func run(
-        _ durability: SQLiteLog.Durability
+        _ durability: SQLiteLog.Durability, _ whenDamaged: WhenDamaged
     ) throws(RecallError) -> (lock: WriterLock, writer: Writer, contents: LogContents) {
         // Before anything is created beside it: what is not ours is left as it was.
         let salvage = Salvage(path: path)
@@ -17,12 +17,14 @@ struct Opening {
         let lock = try WriterLock(path)
         var damage = try salvage.finish()
         if !hasContent {
-            damage = try salvage.setAsideOrphan() ?? damage
+            damage = try salvage.setAsideOrphan(whenDamaged) ?? damage
             try create()
         }
         try Schema.identify(path)
-        if let found = try findDamage() {
-            damage = try salvage.run(found)
+        // A loss of power leaves no damaged write-ahead log where each append was synced, and may elsewhere.
+        let lost = WriteAheadLog.damage(path + "-wal")
+        if let found = try findDamage(lost) {
+            damage = try salvage.run(found, whenDamaged, losesSynced: lost != nil && durability == .disk)
         }
         let writer = try Writer(path, durability)
         var contents = try writer.queries.contents()
@@ -50,9 +52,8 @@ struct Opening {
         try FileSystem.syncDirectory(of: path)
     }
 
-    /// The write-ahead log first: SQLite, once it has looked, would not tell what it dropped.
-    private func findDamage() throws(RecallError) -> String? {
-        let lost = WriteAheadLog.damage(path + "-wal")
+    /// The write-ahead log was looked at before: SQLite, once it has looked, would not tell what it dropped.
+    private func findDamage(_ lost: String?) throws(RecallError) -> String? {
         do throws(RecallError) {
             var survey = try Survey(Database(path, .readOnly))
             if let lost { survey.fault(lost) }

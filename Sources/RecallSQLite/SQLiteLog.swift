@@ -5,8 +5,10 @@ internal import Synchronization
 
 extension MessageLog where Self == SQLiteLog {
     /// The log in a file, which is created at the first opening.
-    public static func sqlite(_ path: String, durability: SQLiteLog.Durability = .process) -> SQLiteLog {
-        SQLiteLog(path: path, durability: durability)
+    public static func sqlite(
+        _ path: String, durability: SQLiteLog.Durability = .process, whenDamaged: WhenDamaged = .refuse
+    ) -> SQLiteLog {
+        SQLiteLog(path: path, durability: durability, whenDamaged: whenDamaged)
     }
 }
 
@@ -16,12 +18,15 @@ extension MessageLog where Self == SQLiteLog {
 /// their owner only: the log holds the session's initialization vector, a secret. Keep it on a local file system.
 ///
 /// Throws `logInUse` from `open` if any process, this one included, has the log open for writing; `logDamaged` if the
-/// file is no SQLite file or nothing of it can be used; `logFailed`, naming the file and the reason, if it is of a
-/// newer version or of another application, if the system refuses (a full disk, missing rights), or if an entry does
-/// not extend the log. After a failure the log is as it was before the call, and the call may be repeated.
+/// file is no SQLite file, nothing of it can be used, or messages or receipts are lost and `whenDamaged` is `.refuse`;
+/// `logFailed`, naming the file and the reason, if it is of a newer version or of another application, if the system
+/// refuses (a full disk, missing rights), or if an entry does not extend the log. After a failure the log is as it was
+/// before the call, and the call may be repeated.
 ///
 /// Opening reads and checks the whole log once. Of a damaged one it keeps the longest history without a gap and leaves
 /// the original beside it as `FILE.damaged-1`, `-2` and so on, never deleted or overwritten; see `LogContents.damage`.
+/// It does so by itself if no message and no receipt is lost with the damage, or if only the newest appends are, in the
+/// way that a loss of power may take them where `.process` was promised.
 public final class SQLiteLog: ImmediateMessageLog {
     /// What an append survives once it has returned. Headers, checkpoints and what is set aside survive a loss of power
     /// under either.
@@ -44,16 +49,20 @@ public final class SQLiteLog: ImmediateMessageLog {
         }
     }
 
+    public let whenDamaged: WhenDamaged
     private let store: Store
 
     /// Touches no file before `open`.
-    public init(path: String, durability: Durability = .process) {
-        store = Store(path: path, durability: durability, executor: QueueExecutor())
+    public convenience init(path: String, durability: Durability = .process, whenDamaged: WhenDamaged = .refuse) {
+        self.init(path: path, durability: durability, whenDamaged: whenDamaged, executor: QueueExecutor())
     }
 
     /// A log whose work another executor does, which may block.
-    package init(path: String, durability: Durability, executor: any SerialExecutor) {
-        store = Store(path: path, durability: durability, executor: executor)
+    package init(
+        path: String, durability: Durability, whenDamaged: WhenDamaged = .refuse, executor: any SerialExecutor
+    ) {
+        self.whenDamaged = whenDamaged
+        store = Store(path: path, durability: durability, whenDamaged: whenDamaged, executor: executor)
     }
 
     public func open() async throws -> LogContents { try await store.open() }
@@ -108,16 +117,19 @@ private actor Store {
 
     private let path: String
     private let durability: SQLiteLog.Durability
+    private let whenDamaged: WhenDamaged
     private let holding = Mutex(Holding())
 
-    init(path: String, durability: SQLiteLog.Durability, executor: any SerialExecutor) {
-        (self.path, self.durability, self.executor) = (path, durability, executor)
+    init(
+        path: String, durability: SQLiteLog.Durability, whenDamaged: WhenDamaged, executor: any SerialExecutor
+    ) {
+        (self.path, self.durability, self.whenDamaged, self.executor) = (path, durability, whenDamaged, executor)
     }
 
     func open() throws(RecallError) -> LogContents {
         try holding.withLock { holding throws(RecallError) in
             guard holding.writer == nil else { throw RecallError(.logInUse, "\(path): this log is open already") }
-            let opened = try Opening(path).run(durability)
+            let opened = try Opening(path).run(durability, whenDamaged)
             (holding.lock, holding.writer) = (opened.lock, opened.writer)
             return opened.contents
         }

@@ -12,8 +12,12 @@ struct Salvage {
     private var salvaged: String { path + ".salvaged" }
 
     /// Returns a sentence that tells what was kept and where the original is.
-    func run(_ damage: String) throws(RecallError) -> String {
-        let (survey, mode) = try best()
+    ///
+    /// - Parameter losesSynced: true if the damage itself tells that appends are lost that were promised to last.
+    func run(
+        _ damage: String, _ whenDamaged: WhenDamaged, losesSynced: Bool
+    ) throws(RecallError) -> String {
+        let (survey, mode, ends) = try best()
         guard survey.header != nil else {
             throw RecallError(
                 .logDamaged,
@@ -25,6 +29,13 @@ struct Salvage {
                 .logDamaged,
                 "\(path): no receipt is left that proves a checkpoint (\(damage)), and the beginning was forgotten; "
                     + "left untouched")
+        }
+        guard whenDamaged == .salvage || !losesSynced && plan.reaches(ends) else {
+            throw RecallError(
+                .logDamaged,
+                "\(path): \(damage). What follows message \(plan.receipt ?? plan.base) cannot be read in full; left "
+                    + "untouched. Restore a copy, or go on without what is lost: 'recall log salvage', or the "
+                    + "log's whenDamaged")
         }
         do throws(RecallError) {
             try build(from: source(mode), survey, plan)
@@ -59,16 +70,16 @@ struct Salvage {
     }
 
     /// With the write-ahead log or without it, whichever reaches further: one damaged in its middle may lay old pages
-    /// over newer ones that SQLite had already brought home.
-    private func best() throws(RecallError) -> (Survey, Database.Mode) {
+    /// over newer ones that SQLite had already brought home. The ends are those of both.
+    private func best() throws(RecallError) -> (Survey, Database.Mode, Ends) {
         let alone = try? Survey(source(.immutable))
         do throws(RecallError) {
             let whole = try Survey(source(.readOnly))
-            if let alone, Self.rank(alone) > Self.rank(whole) { return (alone, .immutable) }
-            return (whole, .readOnly)
+            guard let alone, Self.rank(alone) > Self.rank(whole) else { return (whole, .readOnly, whole.ends) }
+            return (alone, .immutable, alone.ends.union(whole.ends))
         } catch {
             guard error.code == .logDamaged, let alone else { throw error }
-            return (alone, .immutable)
+            return (alone, .immutable, alone.ends)
         }
     }
 
@@ -151,11 +162,17 @@ struct Salvage {
 
     /// A write-ahead log whose file is gone or empty: there is no telling what its pages belong to, and SQLite must not
     /// lay them over a new file.
-    func setAsideOrphan() throws(RecallError) -> String? {
+    func setAsideOrphan(_ whenDamaged: WhenDamaged) throws(RecallError) -> String? {
         guard let size = FileSystem.size(path + "-wal") else { return nil }
         guard size > 0 else {
             try FileSystem.remove(path + "-wal")
             return nil
+        }
+        guard whenDamaged == .salvage else {
+            throw RecallError(
+                .logDamaged,
+                "\(path): empty or missing, with a write-ahead log beside it; left untouched. Restore a copy, or begin "
+                    + "anew: 'recall log salvage', or the log's whenDamaged")
         }
         let kept = asideName() + "-orphan"
         try FileSystem.move(path + "-wal", to: kept)

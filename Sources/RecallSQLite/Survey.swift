@@ -17,6 +17,7 @@ struct Survey {
     var determinants: [Int64] = []
     /// Unbroken runs of messages.
     var runs: [ClosedRange<Int64>] = []
+    var ends = Ends()
     var rowCount = 0
     private(set) var faults: [String] = []
     private var faultCount = 0
@@ -52,6 +53,7 @@ struct Survey {
         receipts.sort { $0.number < $1.number }
         try scan(database, .determinants) { survey, number, _ in survey.determinants.append(number) }
         determinants.sort()
+        ends.checkpoint = checkpoints.first?.summary.position.number.clampedRow ?? -1
         checkOrder()
     }
 
@@ -96,9 +98,13 @@ struct Survey {
     private mutating func check(_ database: Database) throws(RecallError) {
         do throws(RecallError) {
             let verdict = try database.text("PRAGMA quick_check(1)") ?? "no verdict"
-            if verdict != "ok" { fault(verdict.replacingNewlines()) }
+            if verdict != "ok" {
+                ends.isStructureWhole = false
+                fault(verdict.replacingNewlines())
+            }
         } catch {
             guard error.isDamage else { throw error }
+            ends.isStructureWhole = false
             fault(error.message)
         }
     }
@@ -157,23 +163,27 @@ struct Survey {
     typealias Visit = (_ survey: inout Survey, _ number: Int64, _ row: Statement) -> Void
 
     private mutating func scan(_ database: Database, _ table: Schema.Table, _ visit: Visit) throws(RecallError) {
-        try database.scan(table) { number, row in
+        let end = try database.scan(table) { number, row in
             visit(&self, number, row)
             rowCount += 1
         } fault: { what in
             fault(what)
             rowCount += 1
         }
+        ends.set(table, end)
     }
 }
 
 extension Database {
     /// Visits every row that is as it was written, by scanning the table from the front and, past an unreadable page,
     /// from the back. Never by seeking: in a damaged table that may find other rows than a scan does.
-    func scan(
+    ///
+    /// Returns the last row's number, even if the row was altered; nil if its page cannot be read, -1 if there is none.
+    @discardableResult func scan(
         _ table: Schema.Table, _ visit: (Int64, Statement) throws(RecallError) -> Void, fault: (String) -> Void
-    ) throws(RecallError) {
+    ) throws(RecallError) -> Int64? {
         var last: Int64 = -1
+        var end: Int64?
         for order in ["", " DESC"] {
             guard
                 let rows = try attempt(
@@ -181,11 +191,11 @@ extension Database {
                     { () throws(RecallError) in
                         try prepare("SELECT number, bytes, sum FROM \(table.rawValue) ORDER BY number\(order)")
                     })
-            else { return }
+            else { return nil }
             while let more = try attempt(fault, { () throws(RecallError) in try rows.step() }) {
                 let number = rows.integer(0)
-                guard more, order.isEmpty || number > last else { return }
-                last = order.isEmpty ? max(last, number) : last
+                guard more, order.isEmpty || number > last else { return end ?? last }
+                if order.isEmpty { last = max(last, number) } else { end = end ?? number }
                 if let intact = rows.intactNumber(of: table) {
                     try visit(intact, rows)
                 } else {
@@ -193,6 +203,7 @@ extension Database {
                 }
             }
         }
+        return end
     }
 
     /// What `body` returns; nil if the file's bytes are to blame that it does not.
@@ -213,104 +224,6 @@ extension RecallError {
     var isDamage: Bool {
         guard let failure = cause as? SQLiteFailure else { return code == .logDamaged }
         return failure.isDamage || failure.code == 1
-    }
-}
-
-/// What a log keeps of what can be read: the longest history without a gap.
-struct Plan {
-    /// Messages up to here are forgotten.
-    var base: Int64 = 0
-    var last: Int64 = 0
-    var messages: ClosedRange<Int64>?
-    /// How many of the forgotten had determinants.
-    var determinants: UInt64 = 0
-    /// The newest usable receipt.
-    var receipt: Int64?
-    /// The first receipt that covers determinants that are not there.
-    var firstUncovered: Int64?
-    /// Newest first, at most two: those that a history can begin with and that a receipt at or after them proves. No
-    /// server takes another.
-    var checkpoints: [CheckpointRow] = []
-
-    init(_ survey: Survey) {
-        let checkpoints = survey.checkpoints.map { $0.summary.position.number.clampedRow }
-        last = checkpoints.first ?? 0
-        base = last
-        // A run is of use if the history begins with it or a checkpoint stands where it begins or within it; then it
-        // begins there. If neither is so although nothing is missing, it was made so.
-        for run in survey.runs where run.upperBound >= last && run.lowerBound >= 1 {
-            let reach = run.lowerBound - 1...run.upperBound
-            let isKnown = reach.lowerBound == 0 || survey.isKnownBase(reach.lowerBound)
-            guard let start = isKnown ? reach.lowerBound : checkpoints.last(where: reach.contains) else { continue }
-            (base, last) = (start, run.upperBound)
-            messages = start < last ? start + 1...last : nil
-        }
-        findReceipt(survey)
-        // What follows the newest checkpoint needs nothing of what lies before it.
-        if let newest = checkpoints.first, newest > base, newest > receipt ?? -1 {
-            var shorter = self
-            shorter.base = newest
-            shorter.messages = newest < last ? newest + 1...last : nil
-            shorter.findReceipt(survey)
-            if shorter.receipt != nil {
-                shorter.firstUncovered = firstUncovered
-                self = shorter
-            }
-        }
-        self.checkpoints = survey.checkpoints.prefix(2).filter {
-            let number = $0.summary.position.number.clampedRow
-            return number >= base && number <= receipt ?? -1
-        }
-    }
-
-    /// False if what is left begins where nothing is known: its beginning was forgotten, and no checkpoint is left that
-    /// a receipt proves.
-    var isUsable: Bool {
-        base == 0 || checkpoints.contains { $0.summary.position.number.clampedRow == base }
-    }
-
-    /// A receipt needs every message and all determinants that it covers.
-    private mutating func findReceipt(_ survey: Survey) {
-        determinants = Self.determinants(survey, upTo: base)
-        firstUncovered = self.firstUncovered(survey)
-        receipt =
-            survey.receipts.last {
-                $0.number >= base && $0.number <= last && $0.number < firstUncovered ?? .max
-            }?.number
-    }
-
-    /// How many updates up to the base had determinants. Known twice, so that damage in one place does not hide
-    /// another's.
-    private static func determinants(_ survey: Survey, upTo base: Int64) -> UInt64 {
-        if let bounds = survey.bounds, bounds.base == base { return bounds.determinants }
-        let checkpoint = survey.checkpoints.first { $0.summary.position.number.clampedRow == base }
-        return checkpoint?.determinants ?? 0
-    }
-
-    /// The first receipt up to which fewer determinants are there than were, if any.
-    private func firstUncovered(_ survey: Survey) -> Int64? {
-        var before = determinants
-        var index = survey.determinants.partitioningIndex { $0 > base }
-        for mark in survey.receipts where mark.number > base {
-            let end = survey.determinants.partitioningIndex { $0 > mark.number }
-            if mark.determinants &- before != UInt64(end - index) { return mark.number }
-            before = mark.determinants
-            index = end
-        }
-        return nil
-    }
-}
-
-extension [Int64] {
-    /// The first index whose element, and hence all after it, fulfils the condition; the array is sorted by it.
-    fileprivate func partitioningIndex(_ condition: (Int64) -> Bool) -> Int {
-        var low = 0
-        var high = count
-        while low < high {
-            let middle = (low + high) / 2
-            if condition(self[middle]) { high = middle } else { low = middle + 1 }
-        }
-        return low
     }
 }
 

@@ -113,6 +113,23 @@ struct ToolTests {
         _ = try folder.write("b.db", bytes)
         let changed = try await Tool.run(["log", "verify", "b.db"], in: folder)
         #expect(changed.code == .code(1) && changed.errors.contains("b.db"))
+        try await salvage()
+    }
+
+    /// A log that lost what was acknowledged is used again only if its owner says so.
+    private func salvage() async throws {
+        let refused = try await send("text", "b.db", "127.0.0.1:1", "[0,0,\"x\"]\n")
+        #expect(refused.code == .code(1) && refused.errors.contains("recall log salvage"))
+        let salvaged = try await Tool.run(["log", "salvage", "b.db"], in: folder)
+        #expect(salvaged.code == .code(0))
+        #expect(salvaged.lines.first?.hasPrefix("salvaged: ") == true)
+        #expect(salvaged.lines.last == "updates: 0, acknowledged: 0")
+        let again = try await Tool.run(["log", "salvage", "b.db", "--json"], in: folder)
+        #expect(again.lines == [#"{"acknowledged":0,"damage":null,"updates":0}"#])
+        let verify = try await Tool.run(["log", "verify", "b.db"], in: folder)
+        #expect(verify.code == .code(0))
+        let missing = try await Tool.run(["log", "salvage", "c.db"], in: folder)
+        #expect(missing.code == .code(1) && missing.errors.contains("no such file"))
     }
 
     @Test func aDocumentIsMergedAndRead() async throws {

@@ -1,3 +1,5 @@
+import InMemoryLogging
+import Logging
 import Recall
 import RecallClient
 import RecallCore
@@ -44,6 +46,28 @@ import Testing
                 #expect(try await client.send(Counter.Add(amount: 1)) == 1)
                 await client.close()
             }
+        }
+    }
+
+    /// A session that waits for its server says so, once, and says when the wait is over.
+    @Test(.timeLimit(.minutes(1))) func aWaitForTheServerIsLogged() async throws {
+        let handler = InMemoryLogHandler()
+        let logger = Logger(label: "test") { _ in handler }
+        @Sendable func count(_ level: Logger.Level, _ text: String) -> Int {
+            handler.entries.count { $0.level == level && "\($0.message)".contains(text) }
+        }
+        try await withServer(TestServer(Counter())) { server in
+            let client = try await SessionClient<Counter>.open(
+                at: server.endpoint, log: .memory, configuration: .quick, logger: logger)
+            #expect(try await client.send(Counter.Add(amount: 1)) == 1)
+            await server.stop()
+            async let reply = client.send(Counter.Add(amount: 1))
+            try await eventually("the wait is logged") { count(.warning, "no server answers") == 1 }
+            try await server.start()
+            #expect(try await reply == 2)
+            #expect(count(.info, "a server answers again") == 1)
+            #expect(count(.warning, "no server answers") == 1)
+            await client.close()
         }
     }
 

@@ -14,9 +14,11 @@ import Testing
     }
 
     /// Opens, reads everything, appends and closes; the files stay for inspection.
-    static func open(_ image: Image, in directory: TemporaryDirectory, _ context: String) async throws -> Outcome {
+    static func open(
+        _ image: Image, in directory: TemporaryDirectory, whenDamaged: WhenDamaged = .salvage, _ context: String
+    ) async throws -> Outcome {
         try image.write(to: directory)
-        let log = SQLiteLog(path: directory.path("log"))
+        let log = SQLiteLog(path: directory.path("log"), whenDamaged: whenDamaged)
         var isOpen = false
         do {
             let found = try await log.open()
@@ -31,6 +33,18 @@ import Testing
             // A log that opens can be read and written.
             #expect(!isOpen, "\(error); \(context)")
             return .refused(error.code)
+        }
+    }
+
+    /// What opens although it is damaged, unasked, has lost nothing but checkpoints and what they stand for; what does
+    /// not is left as it was.
+    static func expectNothingLost(
+        _ image: Image, of whole: Readback, in directory: TemporaryDirectory, _ context: String
+    ) async throws {
+        switch try await open(image, in: directory, whenDamaged: .refuse, context) {
+        case .opened(let readback, _):
+            #expect(readback.last == whole.last && readback.receipt == whole.receipt, "lost; \(context)")
+        case .refused: #expect(directory.holds("log", image.main), "a refused file was changed; \(context)")
         }
     }
 
@@ -160,6 +174,8 @@ import Testing
             case .opened(_, _?):
                 #expect(directory.holds("log.damaged-1", flipped.main), "the original is not kept; \(context)")
                 tally.salvaged += 1
+                guard tally.salvaged % 5 == 0 else { continue }
+                try await Self.expectNothingLost(flipped, of: whole, in: directory, context)
             case .refused:
                 #expect(directory.holds("log", flipped.main), "a refused file was changed; \(context)")
                 tally.refused += 1
@@ -192,6 +208,8 @@ import Testing
             case .opened(_, _?):
                 #expect(directory.holds("log.damaged-1", cut.main))
                 tally.salvaged += 1
+                guard tally.salvaged % 5 == 0 else { continue }
+                try await Self.expectNothingLost(cut, of: whole, in: directory, "cut at \(length)")
             case .refused:
                 #expect(directory.holds("log", cut.main), "a refused file was changed; cut at \(length)")
                 tally.refused += 1
@@ -203,12 +221,17 @@ import Testing
     @Test func zeroedPages() async throws {
         let image = try await Image.closed()
         let directory = try TemporaryDirectory()
+        guard case .opened(let whole, nil) = try await Self.open(image, in: directory, "whole") else {
+            Issue.record("the whole image does not open")
+            return
+        }
         for page in 1..<image.main.count / 4096 {
             var zeroed = image
             zeroed.main.replaceSubrange(page * 4096..<(page + 1) * 4096, with: repeatElement(0, count: 4096))
             if case .opened(_, nil) = try await Self.open(zeroed, in: directory, "page \(page + 1) zeroed") {
                 Issue.record("a zeroed page \(page + 1) goes unnoticed")
             }
+            try await Self.expectNothingLost(zeroed, of: whole, in: directory, "page \(page + 1) zeroed")
         }
     }
 
@@ -239,8 +262,13 @@ import Testing
         var generator = SeededGenerator(seed: seed)
         let directory = try TemporaryDirectory()
         let images = [try await Image.closed(), try await Image.crashed()]
+        guard case .opened(let whole, nil) = try await Self.open(images[0], in: directory, "whole") else {
+            Issue.record("the whole image does not open")
+            return
+        }
         for round in 0..<200 {
             var image = images[round % 2]
+            let log = image.writeAheadLog
             for _ in 0..<Int.random(in: 1...4, using: &generator) {
                 let length = Int.random(in: 1...600, using: &generator)
                 let inLog = image.writeAheadLog != nil && Bool.random(using: &generator)
@@ -251,7 +279,10 @@ import Testing
                 }
                 if inLog { image.writeAheadLog = bytes } else { image.main = bytes }
             }
-            _ = try await Self.open(image, in: directory, "round \(round), seed \(seed)")
+            let context = "round \(round), seed \(seed)"
+            _ = try await Self.open(image, in: directory, context)
+            guard image.writeAheadLog == log else { continue }
+            try await Self.expectNothingLost(image, of: whole, in: directory, context)
         }
     }
 }

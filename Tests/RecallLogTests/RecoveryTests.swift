@@ -2,10 +2,10 @@ import CSQLite
 import Recall
 import RecallCore
 import RecallCrypto
-import RecallSQLite
 import Testing
 
 @testable import RecallClient
+@testable import RecallSQLite
 
 /// What a client recovers from a log whose checkpoints have lost the receipts that prove them.
 @Suite struct RecoveryTests {
@@ -107,7 +107,7 @@ import Testing
 
     /// The receipt at the checkpoint was superseded, and the newest one is damaged.
     @Test func aCheckpointPastTheReceiptsIsDropped() async throws {
-        let log = SQLiteLog(path: path)
+        let log = SQLiteLog(path: path, whenDamaged: .salvage)
         try await fill(log, superseding: [20])
         try execute("UPDATE receipts SET sum = sum + 1 WHERE number = 25")
         try await expect(log, checkpoints: [10], receipt: 15, last: 25)
@@ -123,7 +123,7 @@ import Testing
 
     /// Determinants behind the newest checkpoint are damaged: the receipt at it proves it.
     @Test func damageBehindTheNewestCheckpointTakesNoCheckpoint() async throws {
-        let log = SQLiteLog(path: path)
+        let log = SQLiteLog(path: path, whenDamaged: .salvage)
         try await fill(log)
         try execute("UPDATE determinants SET sum = sum + 1 WHERE number = 24")
         try await expect(log, checkpoints: [20, 10], receipt: 20, last: 25)
@@ -144,10 +144,37 @@ import Testing
     // MARK: Logs left so
 
     /// Nothing is damaged, but an earlier opening left a checkpoint past all receipts.
-    @Test(arguments: [false, true]) func aCheckpointThatNothingProvesIsSetAside(inMemory: Bool) async throws {
+    @Test func aCheckpointThatNothingProvesIsSetAside() async throws {
+        try await fill(SQLiteLog(path: path), lastReceipt: 15)
+        try await expect(SQLiteLog(path: path, whenDamaged: .salvage), checkpoints: [10], receipt: 15, last: 15)
+    }
+
+    /// A server has acknowledged what such a checkpoint stands for: unasked, nothing is set aside.
+    @Test(arguments: [false, true]) func aCheckpointThatNothingProvesIsLeft(inMemory: Bool) async throws {
         let log: any MessageLog = inMemory ? MemoryLog() : SQLiteLog(path: path)
         try await fill(log, lastReceipt: 15)
-        try await expect(log, checkpoints: [10], receipt: 15, last: 15)
+        try await expectRefusal(log, last: 25)
+    }
+
+    /// A seal that does not follow, in a log whose bytes are as they were written.
+    @Test func aChainThatDoesNotVerifyIsCutOnlyIfItMayBe() async throws {
+        try await fill(SQLiteLog(path: path))
+        let sum = Schema.Table.messages.sum(22, [7])
+        try execute("UPDATE messages SET bytes = x'07', sum = \(Int64(bitPattern: sum)) WHERE number = 22")
+        try await expectRefusal(SQLiteLog(path: path), last: 25)
+        try await expect(SQLiteLog(path: path, whenDamaged: .salvage), checkpoints: [20, 10], receipt: 20, last: 20)
+    }
+
+    private func expectRefusal(_ log: any MessageLog, last: UInt64) async throws {
+        for _ in 0..<2 {
+            do {
+                _ = try await recover(log)
+                Issue.record("a log that would lose what was acknowledged was opened")
+            } catch let error as RecallError { #expect(error.code == .logDamaged, "\(error)") }
+            await log.close()
+        }
+        #expect(try await log.open().last.rawValue == last)
+        await log.close()
     }
 
     @Test(arguments: [false, true]) func aLogWithNothingToGoBackToIsDamaged(inMemory: Bool) async throws {

@@ -182,7 +182,7 @@ import Testing
     }
 
     @Test func damagedOriginalsAreNeverOverwritten() async throws {
-        let log = SQLiteLog(path: path)
+        let log = SQLiteLog(path: path, whenDamaged: .salvage)
         try await Fixture.fill(log)
         await log.close()
         var originals: [[UInt8]?] = []
@@ -211,7 +211,7 @@ import Testing
         "DELETE FROM checkpoints WHERE number = 10", "DELETE FROM messages WHERE number < 15",
     ])
     func alteredRows(_ sql: String) async throws {
-        let log = SQLiteLog(path: path)
+        let log = SQLiteLog(path: path, whenDamaged: .salvage)
         try await Fixture.fill(log)
         await log.close()
         try execute(sql)
@@ -237,6 +237,46 @@ import Testing
         let bytes = directory.read("log")
         #expect(try await error { _ = try await log.open() }.code == .logDamaged)
         #expect(directory.holds("log", bytes))
+    }
+
+    /// What was acknowledged, or waits to be, is lost: a copy of the log may be better, and its owner decides.
+    @Test(arguments: [
+        "UPDATE messages SET sum = sum + 1 WHERE number = 38", "UPDATE messages SET sum = sum + 1 WHERE number = 45",
+        "DELETE FROM messages WHERE number > 30", "DELETE FROM messages", "DROP TABLE messages",
+        "UPDATE receipts SET sum = sum + 1 WHERE number = 40", "DROP TABLE determinants",
+        "UPDATE determinants SET sum = sum + 1 WHERE number = 36", "DELETE FROM determinants WHERE number = 36",
+        "UPDATE messages SET number = 9223372036854775807 WHERE number = 45",
+    ])
+    func aLogThatLostAnythingIsLeftToItsOwner(_ sql: String) async throws {
+        let log = SQLiteLog(path: path)
+        try await Fixture.fill(log)
+        await log.close()
+        try execute(sql)
+        let bytes = directory.read("log")
+        for _ in 0..<2 {
+            let refusal = try await error { _ = try await log.open() }
+            #expect(refusal.code == .logDamaged && refusal.message.contains("recall log salvage"))
+            #expect(directory.holds("log", bytes))
+        }
+        #expect(try directory.names().allSatisfy { ["log", "log-shm", "log-wal", "log.lock"].contains($0) })
+        #expect(directory.read("log-wal") ?? [] == [])
+    }
+
+    /// The newest checkpoint stands for what is damaged, or the one before it for the newest.
+    @Test(arguments: [
+        "UPDATE messages SET sum = sum + 1 WHERE number = 12", "DELETE FROM segments WHERE number = 4",
+        "UPDATE checkpoints SET sum = sum + 1 WHERE number = 20", "DROP TABLE aside",
+        "UPDATE receipts SET sum = sum + 1 WHERE number = 35",
+    ])
+    func aLogThatLostNothingGoesOn(_ sql: String) async throws {
+        let log = SQLiteLog(path: path)
+        try await Fixture.fill(log)
+        await log.close()
+        try execute(sql)
+        let contents = try await log.open()
+        #expect(contents.last.rawValue == Fixture.last && contents.receipt == Fixture.receipt(40))
+        #expect(contents.damage != nil)
+        await log.close()
     }
 
     /// Every state that a crash in the middle of a salvage leaves.
@@ -266,7 +306,9 @@ import Testing
     @Test func anOrphanedWriteAheadLogIsSetAside() async throws {
         let image = try await Image.crashed()
         try directory.write("log-wal", try #require(image.writeAheadLog))
-        let log = SQLiteLog(path: path)
+        let log = SQLiteLog(path: path, whenDamaged: .salvage)
+        #expect(try await error { _ = try await SQLiteLog(path: path).open() }.code == .logDamaged)
+        #expect(directory.holds("log-wal", image.writeAheadLog))
         let contents = try await log.open()
         #expect(contents.header == nil && contents.damage != nil)
         await log.close()

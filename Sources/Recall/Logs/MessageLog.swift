@@ -7,9 +7,12 @@ public import RecallCore
 public protocol MessageLog: Sendable {
     /// Takes the writer's lock and tells what the log holds. Throws `logInUse` if another writer has it.
     ///
-    /// A damaged log is cut to its longest readable prefix: what was cut is kept aside, never deleted, and reported in
-    /// `LogContents.damage`.
+    /// A damaged log is cut to what can be read of it if that loses no message and no receipt, or else as
+    /// `whenDamaged` says. What was cut is kept aside, never deleted, and reported in `LogContents.damage`.
     func open() async throws -> LogContents
+
+    /// What becomes of a log that lost messages or receipts to damage; `refuse` by itself.
+    var whenDamaged: WhenDamaged { get }
 
     /// Names the session that the log holds. Called once, on an empty log; durable on return.
     func begin(_ header: LogHeader) async throws
@@ -40,6 +43,19 @@ public protocol MessageLog: Sendable {
 
     /// Lets the lock go. What was appended stays as durable as it was.
     func close() async
+}
+
+extension MessageLog {
+    public var whenDamaged: WhenDamaged { .refuse }
+}
+
+/// What happens when a log cannot be read in full and messages, or what the server acknowledged of them, are lost.
+public enum WhenDamaged: Hashable, Sendable {
+    /// Opening throws `logDamaged` and leaves the log as it is, for a copy of it may be better.
+    case refuse
+    /// The session goes on from the longest history that can be read. What follows is kept aside; a server that holds
+    /// the session still may give its state back (`WhenBehind.adopt`).
+    case salvage
 }
 
 /// A log whose writes mostly need no waiting, so that a message at a time costs no change of thread.

@@ -79,6 +79,11 @@ final class ServerLink {
     private var batch: [any LinkUser] = []
     /// Why there is no connection, for people; nil before the first failure.
     private(set) var trouble: String?
+    /// Since when no server has been in order; nil while one is.
+    private var troubleBegan: NIODeadline?
+    private var isTroubleLogged = false
+    /// A restart is over by then, as a rule.
+    private static let loggedTrouble = TimeAmount.seconds(3)
     private(set) var window = (messages: WireLimits.windowMessages, bytes: WireLimits.windowBytes)
 
     init(to endpoints: [Endpoint], _ configuration: ClientConfiguration, on eventLoop: any EventLoop, logger: Logger) {
@@ -247,7 +252,11 @@ final class ServerLink {
     }
 
     /// The session layer found the server in order: the next pause is a short one again.
-    func succeeded() { backoff.reset() }
+    func succeeded() {
+        backoff.reset()
+        if isTroubleLogged { logger.info("a server answers again") }
+        (troubleBegan, isTroubleLogged) = (nil, false)
+    }
 
     private func beat() {
         guard case .open(let connection, _) = state else { return }
@@ -285,8 +294,18 @@ final class ServerLink {
         guard !users.isEmpty else { return state = .idle }
         let delay = backoff.next(random: configuration.surroundings.random())
         logger.debug("not connected", metadata: ["reason": "\(reason)", "pauseMilliseconds": "\(delay / 1_000_000)"])
+        logTrouble(reason)
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         state = .waiting(eventLoop.scheduleTask(in: .nanoseconds(delay)) { bound.value.connect() })
+    }
+
+    /// Once, if it lasts: whoever waits would otherwise not know what for.
+    private func logTrouble(_ reason: String) {
+        let began = troubleBegan ?? eventLoop.now
+        troubleBegan = began
+        guard !isTroubleLogged, eventLoop.now - began >= Self.loggedTrouble else { return }
+        isTroubleLogged = true
+        logger.warning("no server answers; trying on", metadata: ["reason": "\(reason)"])
     }
 
     /// Goes elsewhere after a pause: the server refuses for now or is going away.

@@ -1,10 +1,11 @@
 internal import Recall
-internal import RecallCore
+package import RecallCore
 
 extension MessageLog {
     /// Opens the log and verifies its chain from the newest checkpoint on. Nil if it holds no session yet.
     ///
-    /// What does not verify is set aside, from the last receipt that does; `damage` says so in one sentence.
+    /// What does not verify is set aside, from the last receipt that does; `damage` says so in one sentence. If a
+    /// server has acknowledged something of it, that is done only if the log may lose it; else throws `logDamaged`.
     func recover(
         kindName: [UInt8], kindVersion: UInt32, _ cryptography: Cryptography
     ) async throws -> (recovered: RecoveredLog?, damage: String?) {
@@ -19,6 +20,31 @@ extension MessageLog {
                 .logMismatch, "the log holds a session of version \(header.kindVersion) of its kind, not \(kindVersion)"
             )
         }
+        return try await recover(contents, header, cryptography)
+    }
+
+    /// Does what a client does when it opens the log, whatever its kind is, and closes it: it is as good then as it can
+    /// be. Nil if it was so before; else what was found, in one sentence.
+    package func salvage(_ cryptography: Cryptography) async throws -> String? {
+        let contents = try await open()
+        do {
+            let damage =
+                if let header = contents.header {
+                    try await recover(contents, header, cryptography).damage
+                } else {
+                    contents.damage
+                }
+            await close()
+            return damage
+        } catch {
+            await close()
+            throw error
+        }
+    }
+
+    private func recover(
+        _ contents: LogContents, _ header: LogHeader, _ cryptography: Cryptography
+    ) async throws -> (recovered: RecoveredLog?, damage: String?) {
         var recovered = RecoveredLog(header: header)
         recovered.checkpoints = contents.checkpoints.map { .init(position: $0.position, byteCount: $0.byteCount) }
         recovered.reachesStart = try await reachesStart(contents)
@@ -27,7 +53,10 @@ extension MessageLog {
             try await verify(&recovered, last: contents.last, cryptography)
         } catch let fault as LogFault {
             let end = recovered.receipt?.position.number ?? recovered.checkpoints.first?.position.number ?? .zero
-            damage = "\(fault.text); the log continues after update \(end)"
+            let cut = "\(fault.text); the log continues after update \(end)"
+            damage = damage.map { "\($0); \(cut)" } ?? cut
+            let acknowledged = contents.receipt?.position.number ?? .zero
+            try mayLose(acknowledged, after: end, fault.text)
             try await setAside(after: end, reason: fault.text)
         }
         if let fault = try await goBack(&recovered, cryptography) {
@@ -46,6 +75,7 @@ extension MessageLog {
         guard let end = try await receipt(atOrBefore: newest)?.position.number, end >= base,
             base > .zero || recovered.reachesStart
         else { throw RecallError(.logDamaged, "\(fault), and there is nothing before it to go back to") }
+        try mayLose(newest, after: end, fault)
         try await setAside(after: end, reason: fault)
         (recovered.tail, recovered.historyBytes) = ([], 0)
         do { try await verify(&recovered, last: end, cryptography) } catch let error as LogFault {
@@ -55,6 +85,16 @@ extension MessageLog {
             throw RecallError(.logDamaged, "\(fault), and none proves the one before it")
         }
         return "\(fault); the log continues after update \(end)"
+    }
+
+    /// Throws if a server has acknowledged updates after a number, unless the log may lose them.
+    private func mayLose(_ acknowledged: SequenceNumber, after end: SequenceNumber, _ fault: String) throws {
+        guard whenDamaged == .refuse, acknowledged > end else { return }
+        throw RecallError(
+            .logDamaged,
+            "\(fault); updates up to \(acknowledged) were acknowledged, and the log is good up to \(end) only. Nothing "
+                + "was changed. Restore a copy, or go on without what is lost: 'recall log salvage', or the log's "
+                + "whenDamaged")
     }
 
     /// False if the first messages were forgotten, which a log says by refusing to read them.

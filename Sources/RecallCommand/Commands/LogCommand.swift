@@ -1,13 +1,17 @@
 internal import ArgumentParser
+internal import Foundation
 internal import Recall
+internal import RecallClient
 internal import RecallCore
+internal import RecallCrypto
+internal import RecallSQLite
 
-/// `recall log`: looks into a log, without a server and beside whoever is writing it.
+/// `recall log`: looks into a log, without a server and beside whoever is writing it; and mends a damaged one.
 struct LogCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "log",
-        abstract: "Look into a session's log: offline, and also while it is in use.",
-        subcommands: [Show.self, Verify.self, Export.self])
+        abstract: "Look into a session's log: offline, and also while it is in use. Salvage a damaged one.",
+        subcommands: [Show.self, Verify.self, Export.self, Salvage.self])
 
     struct File: ParsableArguments {
         @Argument(help: "The log's file.", completion: .file())
@@ -133,6 +137,44 @@ extension LogCommand {
                     "update \(message.number) is of a kind that this tool does not know; leave out --updates")
             }
             return update
+        }
+    }
+    struct Salvage: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make a damaged log usable by giving up what cannot be read.",
+            discussion: """
+                A log of which updates, or their acknowledgements, cannot be read is refused by every client. If there \
+                is no copy to restore, this keeps the longest history that can be read, and the damaged file beside it \
+                as FILE.damaged-1 and so on. If a server holds the session still, and its kind lets clients adopt its \
+                state, the next client gets back what is lost. Does nothing to a log that is whole. Refuses one of \
+                which nothing can be used.
+                """)
+
+        @OptionGroup var log: File
+        @Flag(help: "Print one JSON object.") var json = false
+
+        func run() async throws {
+            do {
+                let files = [log.file, log.file + "-wal"]
+                guard files.contains(where: FileManager.default.fileExists) else {
+                    throw CommandError("there is no such file")
+                }
+                let damage = try await SQLiteLog(path: log.file, durability: .disk, whenDamaged: .salvage)
+                    .salvage(.swiftCrypto)
+                let contents = try SQLiteLogReader(path: log.file).contents()
+                let (last, acknowledged) = (contents.last, contents.receipt?.position.number ?? .zero)
+                if json {
+                    return try Output.line([
+                        "damage": damage.map { .string(JSONText($0)) } ?? .null,
+                        "updates": .number(JSONNumber(last.rawValue)),
+                        "acknowledged": .number(JSONNumber(acknowledged.rawValue)),
+                    ])
+                }
+                try Output.line(damage.map { "salvaged: \($0)" } ?? "nothing is damaged")
+                try Output.line("updates: \(last), acknowledged: \(acknowledged)")
+            } catch {
+                throw LogCommand.explain(error, log.file)
+            }
         }
     }
 }

@@ -42,4 +42,9 @@ func count() async throws {
     await counter.close()
 }
 
-if CommandLine.arguments.last == "serve" { try await serve() } else { try await count() }
+do {
+    if CommandLine.arguments.last == "serve" { try await serve() } else { try await count() }
+} catch {
+    print(error)  // a RecallError says what to do
+    exit(1)
+}
