@@ -13,7 +13,10 @@ internal import RecallCore
 enum FileSystem {
     /// The path with its directory resolved and its links followed, so that two names of one file share one lock.
     static func resolve(_ path: String) throws(RecallError) -> String {
-        if let whole = canonical(path) { return whole }
+        if let whole = canonical(path) {
+            guard !isDirectory(whole) else { throw RecallError(.logFailed, "\(path): a directory, not a file") }
+            return whole
+        }
         let parts = path.split(separator: "/", omittingEmptySubsequences: false)
         guard let name = parts.last, !name.isEmpty, name != ".", name != ".." else {
             throw RecallError(.logFailed, "\(path): not the path of a file")
@@ -27,6 +30,11 @@ enum FileSystem {
         guard let resolved = realpath(path, nil) else { return nil }
         defer { free(resolved) }
         return String(cString: resolved)
+    }
+
+    private static func isDirectory(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
     /// Bytes in a file; nil if there is none.

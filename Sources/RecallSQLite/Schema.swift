@@ -85,7 +85,7 @@ enum Schema {
             guard error.code == .logDamaged else { throw error }
             throw RecallError(
                 .logDamaged, "\(path): not a SQLite file, hence no Recall log, or damaged at its start; left untouched",
-                cause: error)
+                cause: error.cause ?? error)
         }
     }
 }
