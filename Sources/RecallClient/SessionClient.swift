@@ -202,9 +202,9 @@ public final class SessionClient<S: Session>: Sendable {
         return try await sealed.message(place.head)
     }
 
-    /// Why the session has ended for this client; nil while it has not.
     /// The last update that the log holds, acknowledged or not.
     package var persisted: SequenceNumber { get async { await on { $0.persisted } } }
+    /// Why the session has ended for this client; nil while it has not.
     package var failure: RecallError? { get async { await on { $0.failure } } }
 
     /// The session's name. Nil only after `close` on a client that never had one.

@@ -51,6 +51,8 @@
         case nonceNotBound
         /// Sessions of a retired key live on.
         case retiredKeyServed
+        /// A session that rests forgets what was read from outside and what was replied.
+        case restForgetsDigests
         /// An update that killed the process several times is tried again.
         case poisonForgotten
         /// A log on a disk that promises to survive a loss of power does not sync.

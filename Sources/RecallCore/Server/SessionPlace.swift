@@ -94,6 +94,13 @@ final class RestingSession: SessionPlace {
         guard slot.canRest, let debt = slot.debt.rest else { return nil }
         let head = slot.window.head
         (number, seal, self.debt) = (head.number, head.seal, debt)
+        #if RECALL_PLANTED_BUGS
+            if PlantedBug.isActive(.restForgetsDigests) {
+                digests = nil
+                super.init(replacing: slot)
+                return
+            }
+        #endif
         digests =
             head.inputs == Digest() && slot.outputs == Digest() ? nil : Digests(head.inputs, slot.outputs)
         super.init(replacing: slot)
