@@ -14,7 +14,7 @@ enum FileSystem {
     /// The path with its directory resolved and its links followed, so that two names of one file share one lock.
     static func resolve(_ path: String) throws(RecallError) -> String {
         if let whole = canonical(path) {
-            guard !isDirectory(whole) else { throw RecallError(.logFailed, "\(path): a directory, not a file") }
+            guard isFile(whole) else { throw RecallError(.logFailed, "\(path): not a regular file; left untouched") }
             return whole
         }
         let parts = path.split(separator: "/", omittingEmptySubsequences: false)
@@ -32,9 +32,10 @@ enum FileSystem {
         return String(cString: resolved)
     }
 
-    private static func isDirectory(_ path: String) -> Bool {
+    /// Not a directory, a device or a pipe, which a log's file would take the place of.
+    private static func isFile(_ path: String) -> Bool {
         var status = stat()
-        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
     }
 
     /// Bytes in a file; nil if there is none.

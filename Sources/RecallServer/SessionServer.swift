@@ -6,6 +6,14 @@ internal import Recall
 public import ServiceLifecycle
 internal import Synchronization
 
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
+
 /// Decides who a connecting peer is.
 ///
 /// Gets the bytes that the client was configured with (at most 16 KiB; empty if none). Returns the principal that the
@@ -104,7 +112,8 @@ public final class SessionServer: Service {
             channel = try await bind(run, context)
         } catch {
             await run.stop()
-            throw RecallError(.misconfigured, "cannot listen on \(address.host):\(address.port)", cause: error)
+            let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
+            throw RecallError(.misconfigured, "cannot listen on \(address.host):\(address.port): \(reason)")
         }
         settle(.success(channel.localAddress?.port ?? address.port))
         logger.info("listening", metadata: ["address": "\(address.host):\(channel.localAddress?.port ?? address.port)"])

@@ -202,6 +202,13 @@ final class TemporaryFolder {
         #expect(kill(child.id, 0) != 0)
     }
 
+    /// The threads that tasks run on block signals.
+    @Test func hearsSignalsThatItsOwnerBlocks() async throws {
+        let child = try await Task.detached { try ChildProcess("/bin/sleep", ["100000"], in: "/") }.value
+        child.signal(SIGTERM)
+        #expect(await child.end(within: .seconds(10)) == .signal(SIGTERM))
+    }
+
     @Test func saysWhenThereIsNothingToStart() async throws {
         let child = try ChildProcess("/no/such/tool", [], in: "/")
         #expect(await child.end(within: .seconds(10)) == .code(127))

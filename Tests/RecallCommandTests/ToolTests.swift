@@ -113,6 +113,9 @@ struct ToolTests {
         _ = try folder.write("b.db", bytes)
         let changed = try await Tool.run(["log", "verify", "b.db"], in: folder)
         #expect(changed.code == .code(1) && changed.errors.contains("b.db"))
+        let json = try await Tool.run(["log", "verify", "b.db", "--json"], in: folder)
+        #expect(json.code == .code(1) && json.lines.count == 1)
+        #expect(json.output.contains(#""ok":false"#) && json.output.contains("b.db"))
         try await salvage()
     }
 
@@ -130,6 +133,16 @@ struct ToolTests {
         #expect(verify.code == .code(0))
         let missing = try await Tool.run(["log", "salvage", "c.db"], in: folder)
         #expect(missing.code == .code(1) && missing.errors.contains("no such file"))
+        _ = try folder.write("e.db", [])
+        let empty = try await Tool.run(["log", "salvage", "e.db"], in: folder)
+        #expect(empty.code == .code(1) && empty.errors.contains("empty"))
+        try #require(mkfifo(folder.file("pipe"), 0o600) == 0)
+        for command in ["salvage", "show", "verify"] {
+            let pipe = try await Tool.run(["log", command, "pipe"], in: folder)
+            #expect(pipe.code == .code(1) && pipe.errors.contains("not a regular file"))
+        }
+        let type = try FileManager.default.attributesOfItem(atPath: folder.file("pipe"))[.type]
+        #expect(type as? FileAttributeType != .typeRegular)
     }
 
     @Test func aDocumentIsMergedAndRead() async throws {

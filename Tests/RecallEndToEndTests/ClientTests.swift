@@ -1,11 +1,21 @@
 import InMemoryLogging
 import Logging
+import NIOCore
+import NIOPosix
 import Recall
 import RecallClient
 import RecallCore
 import RecallServer
 import RecallTesting
 import Testing
+
+/// Greets as an SSH server does.
+private final class Stranger: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    func channelActive(context: ChannelHandlerContext) {
+        context.channel.writeAndFlush(ByteBuffer(string: "SSH-2.0-other\r\n"), promise: nil)
+    }
+}
 
 /// Endpoints, endings, cancellation and windows.
 @Suite struct ClientTests {
@@ -69,6 +79,26 @@ import Testing
             #expect(count(.warning, "no server answers") == 1)
             await client.close()
         }
+    }
+
+    /// Something else listens there.
+    @Test(.timeLimit(.minutes(1))) func aStrangerIsToldFromAServer() async throws {
+        let stranger = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Stranger()) }
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+        var configuration = ClientConfiguration.quick
+        configuration.openTimeout = .milliseconds(300)
+        do {
+            _ = try await SessionClient<Counter>.open(
+                at: .tcp("127.0.0.1", stranger.localAddress?.port ?? 0), log: .memory, configuration: configuration,
+                logger: .silent)
+            Issue.record("opened")
+        } catch let error as RecallError {
+            #expect(error.code == .unreachable && error.message.contains("no server of Recall"), "\(error)")
+        }
+        try await stranger.close()
     }
 
     @Test(.timeLimit(.minutes(1))) func unreachableServer() async throws {

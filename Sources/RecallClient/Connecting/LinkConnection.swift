@@ -71,7 +71,7 @@ final class LinkConnection: ByteReceiver, Equatable {
         link.batchBegan()
         while ending == nil, let length = buffer.getInteger(at: buffer.readerIndex, as: UInt32.self).map(Int.init) {
             guard length > 0, length <= WireLimits.frame else {
-                return link.lost(self, "the server sent a frame of \(length) bytes")
+                return link.lost(self, link.isOpen ? "the server sent a frame of \(length) bytes" : ServerLink.stranger)
             }
             guard buffer.readableBytes >= 4 + length else { break }
             let start = buffer.readerIndex + 4

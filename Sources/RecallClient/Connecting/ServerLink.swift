@@ -101,6 +101,8 @@ final class ServerLink {
     var isOpen: Bool { if case .open = state { true } else { false } }
     var nonce: Digest? { if case .open(_, let nonce) = state { nonce } else { nil } }
     private(set) var endpoint: Endpoint?
+    /// What is said of a peer whose first bytes are no hello.
+    static let stranger = "what answers there is no server of Recall, or one with TLS where none was asked for"
     /// True if the link serves one session alone, which may then leave a server without asking others.
     var isPrivate: Bool { users.count <= 1 }
 
@@ -346,7 +348,7 @@ final class ServerLink {
             default: break
             }
         } catch {
-            lost(connection, "the server sent a frame that is \(error)")
+            lost(connection, isOpen ? "the server sent a frame that is \(error)" : Self.stranger)
         }
     }
 

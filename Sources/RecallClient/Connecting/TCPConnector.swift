@@ -56,7 +56,7 @@ struct TCPConnector: Connector {
     }
 
     /// For people: what the libraries say names their own types.
-    private static func plain(_ error: any Error) -> any Error {
+    fileprivate static func plain(_ error: any Error) -> any Error {
         switch error {
         case let error as NIOConnectionError:
             guard let last = error.connectionErrors.last?.error else { return Unreached("no address has that name") }
@@ -113,5 +113,7 @@ private final class ChannelConnection: ChannelInboundHandler, ByteConnection {
         context.fireChannelInactive()
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { ended("the connection failed: \(error)") }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        ended("the connection failed: \(TCPConnector.plain(error))")
+    }
 }

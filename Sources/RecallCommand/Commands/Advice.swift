@@ -20,7 +20,12 @@ extension CommandError {
         case .unknownKey: "What to do: give the server the key file of that number, too: --key-file NUMBER=FILE."
         case .unknownKind, .unsupportedVersion:
             "What to do: use a server that hosts this kind and version; 'recall log show \(log)' names them."
-        case .superseded, .forked, .clientBehind:
+        case .clientBehind:
+            """
+            What to do: bring the copy of \(log) back that holds what is missing. If there is none, as after \
+            'recall log salvage', a server that has let go of the session takes the log as it is.
+            """
+        case .superseded, .forked:
             """
             What to do: see whether another copy of \(log) is in use, or was, and give one of them up; \
             'recall log show' tells how far each goes.
@@ -33,7 +38,8 @@ extension CommandError {
         case .protocolVersion: "What to do: see whether --server names a server of recall, and of this version."
         case .logInUse: "What to do: wait for the other process to end, or end it; 'recall log show \(log)' names it."
         case .logFailed: "What to do: see to the disk, and the permissions of \(log) and its folder; run this again."
-        case .logDamaged: "What to do: run 'recall log verify \(log)'; restore a copy, if there is one."
+        case .logDamaged:
+            "What to do: restore a copy of \(log), or keep what can be read of it: recall log salvage \(log)"
         case .unreachable:
             "What to do: see whether a server runs at the address of --server; run this again with the same --log."
         default: nil

@@ -43,6 +43,8 @@ struct LineSender<K: ToolKind> {
     private var pending = Fifo<Pending>()
     /// The last line that was handed over, or was none.
     private var lastLine = 0
+    /// True once all input was read.
+    private var isInputOver = false
     private var tally = SendTally()
 
     init(_ client: SessionClient<K>, head: UInt64, window: Int, resume: Bool, patience: Duration?) {
@@ -60,7 +62,10 @@ struct LineSender<K: ToolKind> {
     mutating func sendAll(_ reader: LineReader) async throws -> SendTally {
         do {
             try await answerAll()
-            while case let lines = try await reader.next(), !lines.isEmpty {
+            while true {
+                let lines = try await reader.next()
+                isInputOver = lines.isEmpty
+                if isInputOver { break }
                 for line in lines where !line.isBlank { try await send(line) }
                 // Answers that are there are printed before waiting for more input: somebody may wait for them.
                 try await answerAll()
@@ -172,9 +177,10 @@ struct LineSender<K: ToolKind> {
                     "number": .number(JSONNumber(update.number)), "unknown": .string(JSONText("\(error)")),
                 ])
             } else if case .input(let line, _) = update.source {
-                lastLine = min(lastLine, line - 1)
+                (lastLine, isInputOver) = (min(lastLine, line - 1), false)
             }
         }
+        if isInputOver { return }
         Output.note("recall: the input after line \(lastLine) is not sent")
     }
 

@@ -93,7 +93,12 @@ extension LogCommand {
                 try Output.line(
                     "ok: \(range); stretches that end at a receipt: \(receipts); not acknowledged: \(unacknowledged)")
             } catch {
-                throw LogCommand.explain(error, log.file)
+                let error = LogCommand.explain(error, log.file)
+                if json, !(error is ExitCode) {
+                    try Output.line(["ok": false, "reason": .string(JSONText("\(error)"))])
+                    throw ExitCode.failure
+                }
+                throw error
             }
         }
     }
@@ -114,6 +119,10 @@ extension LogCommand {
         func run() throws {
             do {
                 let inspection = try LogInspection(log.file)
+                let base = inspection.base.number
+                if updates, base > .zero {
+                    Output.note("recall: updates 1 to \(base) are no longer in the log: a checkpoint stands for them")
+                }
                 if !updates { try Output.line(.object(Dictionary(try inspection.summary()) { $1 })) }
                 try inspection.forEachSlice { slice in
                     var bytes: [UInt8] = []
@@ -145,9 +154,10 @@ extension LogCommand {
             discussion: """
                 A log of which updates, or their acknowledgements, cannot be read is refused by every client. If there \
                 is no copy to restore, this keeps the longest history that can be read, and the damaged file beside it \
-                as FILE.damaged-1 and so on. If a server holds the session still, and its kind lets clients adopt its \
-                state, the next client gets back what is lost. Does nothing to a log that is whole. Refuses one of \
-                which nothing can be used.
+                as FILE.damaged-1 and so on. A server that holds the session still refuses such a log as too short \
+                (clientBehind) until it has let go of it, or gives what is lost back if the session's kind lets \
+                clients adopt its state, which text and json do not. Does nothing to a log that is whole. Refuses one \
+                of which nothing can be used.
                 """)
 
         @OptionGroup var log: File
@@ -158,6 +168,9 @@ extension LogCommand {
                 let files = [log.file, log.file + "-wal"]
                 guard files.contains(where: FileManager.default.fileExists) else {
                     throw CommandError("there is no such file")
+                }
+                guard files.contains(where: { Self.size($0) > 0 }) else {
+                    throw CommandError("empty: there is nothing to salvage")
                 }
                 let damage = try await SQLiteLog(path: log.file, durability: .disk, whenDamaged: .salvage)
                     .salvage(.swiftCrypto)
@@ -175,6 +188,13 @@ extension LogCommand {
             } catch {
                 throw LogCommand.explain(error, log.file)
             }
+        }
+
+        /// Bytes; none if there is no such file, and some if it is no regular one, which is the log's to say.
+        private static func size(_ file: String) -> Int {
+            guard let attributes = try? FileManager.default.attributesOfItem(atPath: file) else { return 0 }
+            guard attributes[.type] as? FileAttributeType == .typeRegular else { return 1 }
+            return attributes[.size] as? Int ?? 0
         }
     }
 }

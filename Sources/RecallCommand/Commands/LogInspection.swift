@@ -16,6 +16,7 @@ struct LogInspection {
         reader = try SQLiteLogReader(path: path)
         contents = try reader.contents()
         guard let header = contents.header else {
+            if let damage = contents.damage { throw CommandError("\(path) is damaged: \(damage)") }
             throw CommandError("\(path) holds no session yet: nothing was sent before its client ended")
         }
         self.header = header

@@ -18,8 +18,9 @@ struct Send: AsyncParsableCommand {
               {"number":4,"unknown":"reason"}   in the log, and applied or yet to be: do not send it again
 
             Run the command again with the same log, and --resume or no input, to learn what became of an "unknown" \
-            update: each update that an earlier run left in the log without an answer gets its line first. A line that \
-            cannot be sent gets none, and a word on standard error.
+            update: each update that an earlier run left in the log without an answer gets its line first. An answer \
+            is in the log before it is printed: if this command is killed in between, no run prints it again. A line \
+            that cannot be sent gets none, and a word on standard error.
 
             An update of a 'text' is [position, deleted, "inserted"], counted in Unicode code points; an update of a \
             'json' document is a merge patch (RFC 7396). What is sent is in the log before the server sees it: if this \
@@ -137,7 +138,10 @@ struct Send: AsyncParsableCommand {
 extension KindName {
     /// The kind of the session that a log holds; nil if there is no log, or nothing in it.
     static func ofLog(at path: String) throws -> KindName? {
-        guard access(path, F_OK) == 0, let header = try SQLiteLogReader(path: path).contents().header else {
+        guard access(path, F_OK) == 0 else { return nil }
+        let contents = try SQLiteLogReader(path: path).contents()
+        guard let header = contents.header else {
+            if let damage = contents.damage { throw RecallError(.logDamaged, "\(path): \(damage)") }
             return nil
         }
         return try KindName(ofLog: header, at: path)

@@ -172,9 +172,11 @@ struct ServeLimits: ParsableArguments {
     var poisonFile: String?
 
     func validate() throws {
-        guard maximumSessions > 0, concurrentRecalls > 0, idleSeconds >= 0, (1...(1 << 24)).contains(memoryBudget)
-        else {
+        guard maximumSessions > 0, concurrentRecalls > 0, idleSeconds >= 0 else {
             throw ValidationError("limits must be positive (only --idle-seconds may be 0)")
+        }
+        guard (1...(1 << 24)).contains(memoryBudget) else {
+            throw ValidationError("--memory-budget must be 1 to \(1 << 24)")
         }
     }
 

@@ -77,7 +77,10 @@ struct Simulate: AsyncParsableCommand {
         guard (1...1000).contains(jobs ?? 1) else { throw ValidationError("--jobs must be 1 to 1000") }
         guard (1...100_000_000).contains(seeds ?? 1) else { throw ValidationError("--seeds must be 1 to 100000000") }
         guard (minutes ?? 1) > 0, (minutes ?? 1) <= 10_000 else {
-            throw ValidationError("--minutes must be 0 to 10000")
+            throw ValidationError("--minutes must be more than 0, and at most 10000")
+        }
+        guard !transcript || seed != nil || seeds == 1 else {
+            throw ValidationError("--transcript tells of one run: it needs --seed")
         }
     }
 

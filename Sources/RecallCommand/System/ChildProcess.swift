@@ -122,20 +122,30 @@ extension ChildProcess {
     private static func spawn(_ arguments: [String], _ files: [Int32]) throws(CommandError) -> pid_t {
         #if canImport(Darwin)
             var actions: posix_spawn_file_actions_t?
+            var attributes: posix_spawnattr_t?
         #else
             var actions = posix_spawn_file_actions_t()
+            var attributes = posix_spawnattr_t()
         #endif
         keepFilesToThisProcess()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         for (target, file) in files.enumerated() { posix_spawn_file_actions_adddup2(&actions, file, Int32(target)) }
 
+        // The threads of tasks block signals, and a child that inherited that would not hear a SIGTERM.
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+
         let environment = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
         var argv = arguments.map { strdup($0) } + [nil]
         var envp = environment.map { strdup($0) } + [nil]
         defer { for pointer in argv + envp { free(pointer) } }
         var id: pid_t = 0
-        let status = posix_spawn(&id, arguments[0], &actions, nil, &argv, &envp)
+        let status = posix_spawn(&id, arguments[0], &actions, &attributes, &argv, &envp)
         guard status == 0 else { throw CommandError("cannot start \(arguments[0])", errno: status) }
         return id
     }

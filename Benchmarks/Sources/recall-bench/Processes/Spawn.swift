@@ -16,11 +16,19 @@ struct Spawn: Sendable {
         posix_spawn_file_actions_adddup2(&actions, toChild.reading, 0)
         posix_spawn_file_actions_adddup2(&actions, fromChild.writing, 1)
         if quiet { posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0) }
+        // The threads of tasks block signals, and a program that inherited that would not hear its SIGTERM.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var argv = ([path] + arguments).map { strdup($0) } + [nil]
         var environment = ProcessInfo.processInfo.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { for pointer in argv + environment { free(pointer) } }
         var id: pid_t = 0
-        let status = posix_spawn(&id, path, &actions, nil, &argv, &environment)
+        let status = posix_spawn(&id, path, &actions, &attributes, &argv, &environment)
         close(toChild.reading)
         close(fromChild.writing)
         guard status == 0 else { throw BenchError("cannot start \(path): \(String(cString: strerror(status)))") }
