@@ -115,7 +115,7 @@ struct ToolTests {
         #expect(changed.code == .code(1) && changed.errors.contains("b.db"))
         let json = try await Tool.run(["log", "verify", "b.db", "--json"], in: folder)
         #expect(json.code == .code(1) && json.lines.count == 1)
-        #expect(json.output.contains(#""ok":false"#) && json.output.contains("b.db"))
+        #expect(json.output.contains(#""ok":false"#) && json.output.contains("b.db") && json.errors.contains("b.db"))
         try await salvage()
     }
 

@@ -96,7 +96,6 @@ extension LogCommand {
                 let error = LogCommand.explain(error, log.file)
                 if json, !(error is ExitCode) {
                     try Output.line(["ok": false, "reason": .string(JSONText("\(error)"))])
-                    throw ExitCode.failure
                 }
                 throw error
             }
