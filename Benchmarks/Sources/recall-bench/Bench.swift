@@ -30,6 +30,7 @@ struct Serve: AsyncParsableCommand {
     @Option var port = 0
     @Option var tls: String?
     @Flag var freely = false
+    @Option var idleMilliseconds: Int?
 
     func run() async throws {
         switch role {
@@ -37,7 +38,9 @@ struct Serve: AsyncParsableCommand {
         case "sealed": try await EchoServer.run(sealed: true)
         case "recall":
             let tls = try tls.map { try Certificate(in: $0).server }
-            try await RecallServerRole.run(tls: tls, port: port, admission: !freely)
+            try await RecallServerRole.run(
+                tls: tls, port: port, admission: !freely,
+                idleLimit: idleMilliseconds.map { .milliseconds($0) })
         default: throw ValidationError("no role '\(role)'")
         }
     }
@@ -60,7 +63,7 @@ struct Run: AsyncParsableCommand {
     @Flag(help: "Print the report as JSON in place of the table.") var json = false
     @Option(help: "A recording of typing, gzipped JSON, for `typing`; one of github.com/josephg/editing-traces.")
     var trace: String?
-    @Option(help: "How many sessions idle in `memory`; 200,000 unless --quick. A million takes some five minutes.")
+    @Option(help: "How many sessions idle in `memory`; a million, or 50,000 with --quick.")
     var idleSessions: Int?
     @Argument(help: "What to measure: \(Group.allCases.map(\.rawValue).joined(separator: ", ")) (all).")
     var groups: [Group] = []

@@ -1,42 +1,72 @@
 internal import Foundation
-internal import NIOCore
-internal import NIOPosix
 
 extension Suite {
     /// What sessions and connections cost a server that has nothing to do.
     func measureMemory() async throws {
-        say("memory: idle sessions and connections")
+        say("memory: connections, evicted sessions, idle sessions")
+        try await measureConnections()
+        try await measureEvicted()
+        try await measureIdle()
+    }
+
+    private func measureConnections() async throws {
+        let server = try Child.role("serve", "recall")
+        defer { server.end() }
+        let port = try await server.port()
+        let warm = try await Crowd.open(1000, connections: 1000, port: port, updates: 1)
+        let before = try server.residentBytes
+        let crowd = try await Crowd.open(1000, connections: 1000, port: port, updates: 1)
+        try await Self.rest()
+        let each = Double(try server.residentBytes - before) / 1000
+        take("memory", 1000, "connection, with a session that idles", "bytes", [each])
+        await crowd.close()
+        await warm.close()
+    }
+
+    /// A server that deletes its sessions after a second without use. What the allocator keeps for the next ones is
+    /// there after the first crowd; the second one shows what is kept of a session.
+    private func measureEvicted() async throws {
+        let server = try Child.role("serve", "recall", "--idle-milliseconds", "1000")
+        defer { server.end() }
+        let port = try await server.port()
+        let count = pace.idleSessions / 10
+        var crowds: [Crowd] = [], resident: [Double] = []
+        for _ in 0..<3 {
+            crowds.append(try await Crowd.open(count, connections: 1, port: port, updates: 1))
+            try await server.evicted()
+            resident.append(Double(try server.residentBytes))
+        }
+        let each = zip(resident.dropFirst(), resident).map { ($0 - $1) / Double(count) }
+        take("memory", count, "evicted session, its client still connected", "bytes", each)
+        withExtendedLifetime(crowds) {}
+    }
+
+    private func measureIdle() async throws {
         let server = try Child.role("serve", "recall")
         defer { server.end() }
         let port = try await server.port()
         let warm = try await Crowd.open(1000, connections: 64, port: port, updates: 1)
         let before = try server.residentBytes
         let crowd = try await Crowd.open(pace.idleSessions, connections: 64, port: port, updates: 1)
-        // What waits for a quiet moment, as confirmations do, has come; and sessions rest after a second.
-        try await Task.sleep(for: .seconds(4))
+        try await Self.rest()
         let after = try server.residentBytes
         let each = Double(after - before) / Double(pace.idleSessions)
         take("memory", pace.idleSessions, "live session, idle", "bytes", [each], notes: ["process": Double(after)])
-
-        let group = MultiThreadedEventLoopGroup.singleton
-        let connections = try await server.connections(1000, port: port, on: group)
-        let with = try server.residentBytes
-        take("memory", 1000, "connection", "bytes", [Double(with - after) / 1000])
-        for channel in connections { try? await channel.close() }
         // The last group of a run: that many sessions are left to the end of the process.
         withExtendedLifetime((crowd, warm)) {}
     }
+
+    /// What waits for a quiet moment, as confirmations do, comes; and sessions rest after a second.
+    private static func rest() async throws { try await Task.sleep(for: .seconds(4)) }
 }
 
 extension Child {
-    fileprivate func connections(
-        _ count: Int, port: Int, on group: MultiThreadedEventLoopGroup
-    ) async throws -> [any Channel] {
-        var channels: [any Channel] = []
-        for _ in 0..<count {
-            channels.append(try await ClientBootstrap(group: group).connect(host: "127.0.0.1", port: port).get())
+    /// Waits until the server has no session left.
+    fileprivate func evicted() async throws {
+        for _ in 0..<600 {
+            if try await ask("sessions") == "0" { return }
+            try await Task.sleep(for: .milliseconds(100))
         }
-        try await Task.sleep(for: .seconds(1))
-        return channels
+        throw BenchError("sessions were not deleted within a minute")
     }
 }

@@ -41,6 +41,13 @@ final class Child: Sendable {
         throw BenchError("\(name) ended before it answered")
     }
 
+    /// Writes a line to it, and returns the one that it answers with.
+    func ask(_ question: String) async throws -> String {
+        let bytes = Array((question + "\n").utf8)
+        guard write(spawn.input, bytes, bytes.count) == bytes.count else { throw BenchError("\(name) does not listen") }
+        return try await line()
+    }
+
     /// Bytes of memory that are resident now.
     var residentBytes: Int { get throws { try bytes("VmRSS:") } }
 

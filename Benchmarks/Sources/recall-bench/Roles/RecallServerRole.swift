@@ -8,11 +8,12 @@ internal import ServiceLifecycle
 enum RecallServerRole {
     static let secret = Digest([UInt8](repeating: 5, count: 32)) ?? Digest()
 
-    static func run(tls: TLSConfiguration?, port: Int, admission: Bool) async throws {
+    /// - Parameter idleLimit: after which a session is deleted; nil for never.
+    static func run(tls: TLSConfiguration?, port: Int, admission: Bool, idleLimit: Duration?) async throws {
         var logger = Logger(label: "recall.server")
         logger.logLevel = .error
         var configuration = HandlerConfiguration()
-        configuration.idleLimit = nil
+        configuration.idleLimit = idleLimit
         configuration.memoryBudget = 1 << 40
         configuration.maximumSessions = 10_000_000
         if !admission {
