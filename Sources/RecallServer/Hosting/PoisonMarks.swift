@@ -77,7 +77,7 @@ final class PoisonMarks {
     deinit {
         guard let file else { return records.deallocate() }
         munmap(records.baseAddress?.advanced(by: -Self.headerBytes), Self.fileBytes)
-        close(file)
+        Self.release(file)
     }
 
     private static func map(_ path: String) throws(RecallError) -> (CInt, UnsafeMutableRawBufferPointer) {
@@ -96,9 +96,16 @@ final class PoisonMarks {
             else { throw failure(path) }
             return (file, UnsafeMutableRawBufferPointer(start: base + headerBytes, count: recordsBytes))
         } catch {
-            close(file)
+            release(file)
             throw error
         }
+    }
+
+    /// Unlocked, not just closed: a child process in the moment between its fork and its exec holds a copy of the
+    /// descriptor, and with it the lock.
+    private static func release(_ file: CInt) {
+        flock(file, LOCK_UN)
+        close(file)
     }
 
     /// Sees that the file is a poison file, or makes it one if it is empty. Never over something else, a key file least
