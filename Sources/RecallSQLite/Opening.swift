@@ -21,11 +21,7 @@ struct Opening {
             try create()
         }
         try Schema.identify(path)
-        // A loss of power leaves no damaged write-ahead log where each append was synced, and may elsewhere.
-        let lost = WriteAheadLog.damage(path + "-wal")
-        if let found = try findDamage(lost) {
-            damage = try salvage.run(found, whenDamaged, losesSynced: lost != nil && durability == .disk)
-        }
+        if let found = try findDamage() { damage = try salvage.run(found, whenDamaged) }
         let writer = try Writer(path, durability)
         var contents = try writer.queries.contents()
         contents.damage = damage
@@ -52,8 +48,9 @@ struct Opening {
         try FileSystem.syncDirectory(of: path)
     }
 
-    /// The write-ahead log was looked at before: SQLite, once it has looked, would not tell what it dropped.
-    private func findDamage(_ lost: String?) throws(RecallError) -> String? {
+    /// The write-ahead log first: SQLite, once it has looked, would not tell what it dropped.
+    private func findDamage() throws(RecallError) -> String? {
+        let lost = WriteAheadLog.damage(path + "-wal")
         do throws(RecallError) {
             var survey = try Survey(Database(path, .readOnly))
             if let lost { survey.fault(lost) }

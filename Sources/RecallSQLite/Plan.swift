@@ -9,6 +9,8 @@ struct Plan {
     var messages: ClosedRange<Int64>?
     /// How many of the forgotten had determinants.
     var determinants: UInt64 = 0
+    /// True if the log is known to have forgotten its beginning.
+    private var isForgotten = false
     /// The newest usable receipt.
     var receipt: Int64?
     /// The first receipt that covers determinants that are not there.
@@ -21,6 +23,7 @@ struct Plan {
         let checkpoints = survey.checkpoints.map { $0.summary.position.number.clampedRow }
         last = checkpoints.first ?? 0
         base = last
+        isForgotten = (survey.bounds?.base ?? 0) > 0
         // A run is of use if the history begins with it or a checkpoint stands where it begins or within it; then it
         // begins there. If neither is so although nothing is missing, it was made so.
         for run in survey.runs where run.upperBound >= last && run.lowerBound >= 1 {
@@ -51,7 +54,8 @@ struct Plan {
     /// False if what is left begins where nothing is known: its beginning was forgotten, and no checkpoint is left that
     /// a receipt proves.
     var isUsable: Bool {
-        base == 0 || checkpoints.contains { $0.summary.position.number.clampedRow == base }
+        if base == 0, messages != nil || !isForgotten { return true }
+        return checkpoints.contains { $0.summary.position.number.clampedRow == base }
     }
 
     /// True if no message is lost, nor anything that a server acknowledged.

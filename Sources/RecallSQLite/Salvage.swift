@@ -13,10 +13,9 @@ struct Salvage {
 
     /// Returns a sentence that tells what was kept and where the original is.
     ///
-    /// - Parameter losesSynced: true if the damage itself tells that appends are lost that were promised to last.
-    func run(
-        _ damage: String, _ whenDamaged: WhenDamaged, losesSynced: Bool
-    ) throws(RecallError) -> String {
+    /// What a damaged write-ahead log had does not count as lost: a loss of power may leave it so, whatever was promised,
+    /// with nothing in it that an append has returned for.
+    func run(_ damage: String, _ whenDamaged: WhenDamaged) throws(RecallError) -> String {
         let (survey, mode, ends) = try best()
         guard survey.header != nil else {
             throw RecallError(
@@ -30,7 +29,7 @@ struct Salvage {
                 "\(path): no receipt is left that proves a checkpoint (\(damage)), and the beginning was forgotten; "
                     + "left untouched")
         }
-        guard whenDamaged == .salvage || !losesSynced && plan.reaches(ends) else {
+        guard whenDamaged == .salvage || plan.reaches(ends) else {
             throw RecallError(
                 .logDamaged,
                 "\(path): \(damage). What follows message \(plan.receipt ?? plan.base) cannot be read in full; left "
@@ -70,7 +69,7 @@ struct Salvage {
     }
 
     /// With the write-ahead log or without it, whichever reaches further: one damaged in its middle may lay old pages
-    /// over newer ones that SQLite had already brought home. The ends are those of both.
+    /// over newer ones that SQLite had already brought home. The ends are those that either shows, if it is the file alone.
     private func best() throws(RecallError) -> (Survey, Database.Mode, Ends) {
         let alone = try? Survey(source(.immutable))
         do throws(RecallError) {

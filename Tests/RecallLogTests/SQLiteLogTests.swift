@@ -226,7 +226,7 @@ import Testing
     /// Without a header nobody knows whose log it is; without a receipt nothing proves its checkpoints, and its
     /// beginning was forgotten.
     @Test(arguments: [
-        "UPDATE header SET bytes = x'00'", "DELETE FROM header", "DROP TABLE header",
+        "UPDATE header SET bytes = x'00'", "DELETE FROM header", "DROP TABLE header", "DELETE FROM checkpoints",
         "UPDATE receipts SET bytes = 'text'", "ALTER TABLE receipts RENAME COLUMN sum TO total",
     ])
     func aLogOfWhichNothingCanBeUsedIsRefused(_ sql: String) async throws {

@@ -164,7 +164,8 @@ extension LogCommand {
 
         func run() async throws {
             do {
-                let files = [log.file, log.file + "-wal"]
+                // The last is a salvage that was cut short, which an opening finishes.
+                let files = [log.file, log.file + "-wal", log.file + ".salvaged"]
                 guard files.contains(where: FileManager.default.fileExists) else {
                     throw CommandError("there is no such file")
                 }
