@@ -25,8 +25,8 @@ extension MessageLog where Self == SQLiteLog {
 ///
 /// Opening reads and checks the whole log once. Of a damaged one it keeps the longest history without a gap and leaves
 /// the original beside it as `FILE.damaged-1`, `-2` and so on, never deleted or overwritten; see `LogContents.damage`.
-/// It does so by itself if all messages and receipts can be read, and no page's structure is damaged; or if the damage is
-/// in SQLite's write-ahead log, as a loss of power may leave it: then the newest appends are lost.
+/// It does so by itself if all messages and receipts can be read, and no page's structure is damaged; or if the damage
+/// is in SQLite's write-ahead log, as a loss of power may leave it: then the newest appends are lost.
 public final class SQLiteLog: ImmediateMessageLog {
     /// What an append survives once it has returned. Headers, checkpoints and what is set aside survive a loss of power
     /// under either.

@@ -13,8 +13,8 @@ struct Salvage {
 
     /// Returns a sentence that tells what was kept and where the original is.
     ///
-    /// What a damaged write-ahead log had does not count as lost: a loss of power may leave it so, whatever was promised,
-    /// with nothing in it that an append has returned for.
+    /// What a damaged write-ahead log had does not count as lost: a loss of power may leave it so, whatever was
+    /// promised, with nothing in it that an append has returned for.
     func run(_ damage: String, _ whenDamaged: WhenDamaged) throws(RecallError) -> String {
         let (survey, mode, ends) = try best()
         guard survey.header != nil else {
@@ -69,7 +69,8 @@ struct Salvage {
     }
 
     /// With the write-ahead log or without it, whichever reaches further: one damaged in its middle may lay old pages
-    /// over newer ones that SQLite had already brought home. The ends are those that either shows, if it is the file alone.
+    /// over newer ones that SQLite had already brought home. The ends are those that either shows, if it is the file
+    /// alone.
     private func best() throws(RecallError) -> (Survey, Database.Mode, Ends) {
         let alone = try? Survey(source(.immutable))
         do throws(RecallError) {
