@@ -92,9 +92,8 @@ extension MessageLog {
         guard whenDamaged == .refuse, acknowledged > end else { return }
         throw RecallError(
             .logDamaged,
-            "\(fault); updates up to \(acknowledged) were acknowledged, and the log is good up to \(end) only. Nothing "
-                + "was changed. Restore a copy, or go on without what is lost: 'recall log salvage', or the log's "
-                + "whenDamaged")
+            "\(fault); updates up to \(acknowledged) were acknowledged, and the log is good up to \(end) only. "
+                + "Restore a copy, or go on without what is lost: 'recall log salvage', or the log's whenDamaged")
     }
 
     /// False if the first messages were forgotten, which a log says by refusing to read them.

@@ -151,7 +151,7 @@ extension LogCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make a damaged log usable by giving up what cannot be read.",
             discussion: """
-                A log of which updates, or their acknowledgements, cannot be read is refused by every client. If there \
+                A log of which updates, or their acknowledgements, cannot be read is refused by clients. If there \
                 is no copy to restore, this keeps the longest history that can be read, and the damaged file beside it \
                 as FILE.damaged-1 and so on. A server that holds the session still refuses such a log as too short \
                 (clientBehind) until it has let go of it, or gives what is lost back if the session's kind lets \
