@@ -84,13 +84,18 @@ struct WaiterTable {
     /// Whoever waits for the call, if anybody still does, and the call's index with them.
     mutating func take(_ call: CallID) -> (waiter: Waiter, index: Int)? {
         guard call.rawValue >= first else { return nil }
-        let offset = Int(clamping: call.rawValue - first)
-        guard let entry = entries.item(at: offset), let waiter = entry.waiter else { return nil }
-        entries.update(at: offset) { $0.waiter = nil }
-        while let entry = entries.first, entry.waiter == nil {
-            entries.removeFirst(1)
+        var taken: Entry?
+        entries.update(at: Int(clamping: call.rawValue - first)) {
+            taken = $0
+            $0.waiter = nil
+        }
+        while let entry = entries.popFirst() {
+            guard entry.waiter == nil else {
+                entries.putBack(entry)
+                break
+            }
             first &+= 1
         }
-        return (waiter, entry.index)
+        return taken.flatMap { entry in entry.waiter.map { ($0, entry.index) } }
     }
 }

@@ -150,6 +150,8 @@ struct Salvage {
     /// Moves the original aside and the salvaged file into its place. The write-ahead log goes first: beside the new
     /// file it would be taken for the new file's own.
     private func exchange() throws(RecallError) -> String {
+        // One that is empty is a reader's, which opened the file after its own had been moved.
+        if FileSystem.size(path + "-wal") == 0 { try FileSystem.remove(path + "-wal") }
         let kept = asideName()
         if FileSystem.exists(path + "-wal") { try FileSystem.move(path + "-wal", to: kept + "-wal") }
         try FileSystem.remove(path + "-shm")

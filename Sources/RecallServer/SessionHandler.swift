@@ -9,7 +9,7 @@ public struct HandlerConfiguration: Sendable {
     public var maximumSessions = 1_000_000
     /// Estimated bytes of all sessions; beyond, idle ones make room.
     public var memoryBudget = 1 << 30
-    /// Recalls under way at once.
+    /// Recalls under way at once. A history of at most 16 KiB comes along with its client's attach and takes no place.
     public var concurrentRecalls = 64
     /// Bytes that recalls under way may hold together.
     public var recallMemory = 512 << 20

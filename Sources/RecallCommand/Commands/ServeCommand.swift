@@ -156,7 +156,7 @@ struct ServeLimits: ParsableArguments {
     @Option(help: "Sessions held at once; beyond, the least recently used idle one makes room.")
     var maximumSessions = usual.maximumSessions
 
-    @Option(help: "Recalls under way at once; others wait.")
+    @Option(help: "Recalls under way at once, short ones beside them; others wait.")
     var concurrentRecalls = usual.concurrentRecalls
 
     @Option(help: "Megabytes that all sessions may take; beyond, idle ones make room.")

@@ -373,8 +373,8 @@ package struct ClientMachine: ~Copyable {
     /// Wakes those whose result the log now holds.
     mutating func deliverAnswers() {
         let number = acknowledged
-        while let answer = answers.first, answer.number <= number {
-            answers.removeFirst(1)
+        while let answer = answers.popFirst() {
+            guard answer.number <= number else { return answers.putBack(answer) }
             deliver(answer.call, answer.result)
         }
     }

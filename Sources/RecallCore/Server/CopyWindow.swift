@@ -1,25 +1,36 @@
-/// An update that a copy applied and whose acknowledgement is not known to be in the client's log yet.
-package struct AppliedUpdate: Sendable {
+/// An update that a copy applied and whose acknowledgement is not known to be in the client's log yet: where it led, and
+/// how many bytes there are to it. The bytes lie apart, so that this is copied without counting references.
+package struct AppliedUpdate: Sendable, BitwiseCopyable {
     package var position: Position
     /// The digest of all replies up to here.
     package var outputs: Digest
-    package var determinants: [UInt8]
-    package var reply: [UInt8]
-    /// Bytes of its content.
     package var contentBytes: Int
+    package var determinantBytes: Int
+    package var replyBytes: Int
+
+    /// What it takes besides its content to acknowledge it.
+    var carriedBytes: Int { determinantBytes + replyBytes }
 }
 
 /// The positions of a session's copy from `confirmed` to its head, with what is needed to acknowledge them again.
 ///
 /// What lies at or before `confirmed` never changes on this server; what lies after may turn out to be an orphan.
 package struct CopyWindow: Sendable {
+    /// What an update took from outside and replied; most have neither.
+    package struct Carried: Sendable {
+        package var number: SequenceNumber
+        package var determinants: [UInt8]
+        package var reply: [UInt8]
+    }
+
     /// The last position that the client is known to have logged.
     package private(set) var confirmed: Position
+    package private(set) var head: Position
     private var entries = Fifo<AppliedUpdate>()
+    private var carried = Fifo<Carried>()
 
-    package init(confirmed: Position) { self.confirmed = confirmed }
+    package init(confirmed: Position) { (self.confirmed, head) = (confirmed, confirmed) }
 
-    package var head: Position { entries.last?.position ?? confirmed }
     /// True if the client has logged all that was applied.
     package var isConfirmed: Bool { entries.isEmpty }
     /// Applied and not confirmed.
@@ -38,9 +49,34 @@ package struct CopyWindow: Sendable {
         number == confirmed.number ? confirmed : entry(at: number)?.position
     }
 
-    package mutating func append(_ update: AppliedUpdate) {
+    /// What the updates of a range carry, ascending, as far as they carry anything.
+    package func forEachCarried(in range: ClosedRange<SequenceNumber>, _ body: (Carried) -> Void) {
+        var (low, high) = (0, carried.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if let item = carried.item(at: middle), item.number < range.lowerBound {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        while let item = carried.item(at: low), item.number <= range.upperBound {
+            body(item)
+            low += 1
+        }
+    }
+
+    package mutating func append(
+        _ position: Position, outputs: Digest, contentBytes: Int, determinants: [UInt8], reply: [UInt8]
+    ) {
+        head = position
+        let update = AppliedUpdate(
+            position: position, outputs: outputs, contentBytes: contentBytes, determinantBytes: determinants.count,
+            replyBytes: reply.count)
         entries.append(update)
-        bytes += update.determinants.count + update.reply.count
+        guard update.carriedBytes > 0 else { return }
+        carried.append(Carried(number: position.number, determinants: determinants, reply: reply))
+        bytes += update.carriedBytes
     }
 
     /// Raises `confirmed` to a position that agrees; false, and nothing happens, if this copy has none such.
@@ -56,9 +92,16 @@ package struct CopyWindow: Sendable {
         #endif
         for _ in 0..<position.number.distance(from: confirmed.number) {
             guard let update = entries.popFirst() else { break }
-            bytes -= update.determinants.count + update.reply.count
+            bytes -= update.carriedBytes
+        }
+        while let item = carried.popFirst() {
+            guard item.number <= position.number else {
+                carried.putBack(item)
+                break
+            }
         }
         entries.trim()
+        carried.trim()
         confirmed = position
         return true
     }

@@ -57,11 +57,11 @@ extension HandlerMachine {
     ) -> (last: SequenceNumber, end: AppliedUpdate)? {
         guard var end = slot.window.entry(at: first) else { return nil }
         var last = first
-        var logged = end.contentBytes + end.determinants.count
-        var carried = end.determinants.count + end.reply.count
+        var logged = end.contentBytes + end.determinantBytes
+        var carried = end.carriedBytes
         while last < slot.matched, let entry = slot.window.entry(at: last.next) {
-            logged += entry.contentBytes + entry.determinants.count
-            carried += entry.determinants.count + entry.reply.count + 12
+            logged += entry.contentBytes + entry.determinantBytes
+            carried += entry.carriedBytes + 12
             if logged > WireLimits.receiptInterval || carried > WireLimits.receiptInterval { break }
             (last, end) = (last.next, entry)
         }
@@ -71,14 +71,10 @@ extension HandlerMachine {
     private static func writeItems(
         _ slot: SessionSlot, _ range: ClosedRange<SequenceNumber>, to writer: inout ByteWriter
     ) {
-        var number = range.lowerBound
-        while number <= range.upperBound {
-            if let entry = slot.window.entry(at: number), !entry.determinants.isEmpty || !entry.reply.isEmpty {
-                writer.integer(UInt32(truncatingIfNeeded: number.distance(from: range.lowerBound)))
-                writer.block(entry.determinants.span.bytes)
-                writer.block(entry.reply.span.bytes)
-            }
-            number = number.next
+        slot.window.forEachCarried(in: range) { item in
+            writer.integer(UInt32(truncatingIfNeeded: item.number.distance(from: range.lowerBound)))
+            writer.block(item.determinants.span.bytes)
+            writer.block(item.reply.span.bytes)
         }
     }
 

@@ -103,7 +103,7 @@ extension HandlerMachine {
                     guard slot.window.position(at: number)?.seal == seal else { return false }
                 #endif
                 if number > slot.matched, let entry = slot.window.entry(at: number) {
-                    count(slot, replyBytes: entry.determinants.count + entry.reply.count)
+                    count(slot, replyBytes: entry.carriedBytes)
                 }
                 slot.matched = max(slot.matched, number)
                 setDirty(slot)
@@ -213,21 +213,8 @@ extension HandlerMachine {
         guard reply.count <= WireLimits.reply, encoded.count <= WireLimits.determinants else {
             return broke(slot, current, host)
         }
-        let head = slot.window.head
-        let position = Position(
-            number: current.number, seal: current.seal,
-            inputs: cryptography.inputs(encoded.span.bytes, number: current.number, after: head.inputs))
-        slot.outputs = cryptography.outputs(reply.span.bytes, number: current.number, after: slot.outputs)
-        slot.window.append(
-            AppliedUpdate(
-                position: position, outputs: slot.outputs, determinants: encoded, reply: reply,
-                contentBytes: current.contentBytes))
-        slot.debt.add(bytes: current.contentBytes + encoded.count)
-        account(slot, adding: current.contentBytes + 2 * encoded.count + reply.count)
-        if slot.ownsCurrent {
-            slot.matched = current.number
-            count(slot, replyBytes: encoded.count + reply.count)
-        }
+        memoryInUse += slot.copy.record(current, determinants: encoded, reply: reply, cryptography)
+        if slot.ownsCurrent { count(slot, replyBytes: encoded.count + reply.count) }
         setDirty(slot)
     }
 

@@ -26,6 +26,12 @@ extension HandlerMachine {
             startFresh(slot, host)
             return finishRecall(slot, now, host)
         }
+        if claim.historyFollows, !isGap,
+            admission.admitShort(slot.id, bytes: Self.heldBytes(claim, chunks: WireLimits.receiptInterval))
+        {
+            startRecall(slot, unasked: true, host)
+            return startAdmitted(host)  // as below
+        }
         let bytes = Self.heldBytes(claim, chunks: Int(WireLimits.historyCredit) * WireLimits.receiptInterval)
         guard let connection = slot.route?.connection.id else { return }
         switch admission.request(slot.id, from: connection, bytes: bytes) {
@@ -195,6 +201,13 @@ extension HandlerMachine {
         slot.recall?.lastProgress = now
         guard recall.chunks.count < Int(WireLimits.historyCredit), let reader = recall.reader else {
             return refuse(slot, .windowExceeded, "a history chunk without credit or before the history's start", host)
+        }
+        recall.arrivedBytes += raw.byteCount
+        guard !admission.isBeyondShort(slot.id, bytes: Self.heldBytes(recall.claim, chunks: recall.arrivedBytes))
+        else {
+            var claim = recall.claim
+            claim.historyFollows = false  // it is asked for when there is a place
+            return beginRecall(slot, claim, isGap: false, now, host)
         }
         lastVerification &+= 1
         let verification = ChunkVerification(

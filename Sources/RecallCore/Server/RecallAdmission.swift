@@ -3,6 +3,10 @@
 /// A recall that says it needs more than half of the memory is a *large* one. It is charged half, for a claim costs its
 /// client nothing, and one of them runs at a time; the others have the rest meanwhile. While one waits for room, half
 /// of the memory and one place are not given to others, so that its turn comes.
+///
+/// A *short* recall, whose history comes along with its attach, takes no place and waits for none: its client need not
+/// be asked for anything, and like an update it is work for as long as its connection's next bytes are. To drop them
+/// and ask for them again would be more. Together they hold a fourth of the memory at most.
 package struct RecallAdmission: Sendable {
     package struct Limits: Sendable, Hashable {
         /// Recalls under way at once.
@@ -17,6 +21,9 @@ package struct RecallAdmission: Sendable {
     }
     private let limits: Limits
     private var running: [SlotID: Int] = [:]
+    private var short: [SlotID: Int] = [:]
+    private var shortBytes = 0
+    /// Those of short ones, too.
     private var bytesInUse = 0
     /// The large recall that runs.
     private var runningLarge: SlotID?
@@ -27,9 +34,9 @@ package struct RecallAdmission: Sendable {
 
     package init(_ limits: Limits) { self.limits = limits }
 
-    package var runningCount: Int { running.count }
-    /// Those that hold a place, in order.
-    package var runningSlots: [SlotID] { running.keys.sorted { $0.index < $1.index } }
+    package var runningCount: Int { running.count + short.count }
+    /// Those under way, in order.
+    package var runningSlots: [SlotID] { (Array(running.keys) + Array(short.keys)).sorted { $0.index < $1.index } }
     package var waitingCount: Int { waiting.count }
     /// Tickets held, stale ones included; bounded by a multiple of those that wait.
     package var ticketCount: Int { usual.count + large.count }
@@ -38,6 +45,22 @@ package struct RecallAdmission: Sendable {
 
     /// What a large recall is charged, and what it takes to be one.
     private var half: Int { limits.bytes / 2 }
+
+    /// Bytes that a short recall may hold, and those of its history altogether.
+    private static let shortLimit = 2 * WireLimits.receiptInterval
+
+    /// Admits a recall as a short one; false if it has to ask for a place, or has one.
+    package mutating func admitShort(_ slot: SlotID, bytes: Int) -> Bool {
+        guard running[slot] == nil else { return false }
+        finish(slot)
+        guard bytes <= Self.shortLimit, fits(bytes, in: limits.bytes), shortBytes + bytes <= limits.bytes / 4 else {
+            return false
+        }
+        short[slot] = bytes
+        shortBytes += bytes
+        bytesInUse += bytes
+        return true
+    }
 
     /// Asks for a place. One recall alone is always admitted, whatever it needs.
     package mutating func request(_ slot: SlotID, from connection: ConnectionID, bytes: Int) -> Answer {
@@ -59,6 +82,9 @@ package struct RecallAdmission: Sendable {
         return .waiting
     }
 
+    /// True if a short recall turned out not to be one.
+    package func isBeyondShort(_ slot: SlotID, bytes: Int) -> Bool { short[slot].map { bytes > $0 } ?? false }
+
     /// A recall under way turned out to hold more than it asked for. A large one has its share already.
     package mutating func hold(_ slot: SlotID, bytes: Int) {
         guard slot != runningLarge, let granted = running[slot], bytes > granted else { return }
@@ -69,6 +95,10 @@ package struct RecallAdmission: Sendable {
     /// Gives a place back, or leaves the queue.
     package mutating func finish(_ slot: SlotID) {
         if let bytes = running.removeValue(forKey: slot) { bytesInUse -= bytes }
+        if let bytes = short.removeValue(forKey: slot) {
+            shortBytes -= bytes
+            bytesInUse -= bytes
+        }
         if runningLarge == slot { runningLarge = nil }
         waiting[slot] = nil
     }

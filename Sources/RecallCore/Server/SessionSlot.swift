@@ -31,6 +31,39 @@ final class SessionSlot: SessionPlace {
         var contentBytes: Int
     }
 
+    /// What every update changes. Together, since each access to a field of a class is checked for overlapping ones
+    /// while the program runs: so there is one for an update, and not eight.
+    struct Copy {
+        var window = CopyWindow(confirmed: .start)
+        /// r at the head.
+        var outputs = Digest()
+        var debt = ReplayDebt()
+        /// Up to where the client's messages are known to be this copy's, so that they may be acknowledged.
+        var matched = SequenceNumber.zero
+        /// True if the update being dealt with came on the present route.
+        var ownsCurrent = false
+        /// What the session is estimated to cost, as it was counted last.
+        var counted = 0
+
+        /// An update was applied, or given up; returns by how many bytes the session grew.
+        mutating func record(
+            _ update: CurrentUpdate, determinants: [UInt8], reply: [UInt8], _ cryptography: Cryptography
+        ) -> Int {
+            let position = Position(
+                number: update.number, seal: update.seal,
+                inputs: cryptography.inputs(
+                    determinants.span.bytes, number: update.number, after: window.head.inputs))
+            outputs = cryptography.outputs(reply.span.bytes, number: update.number, after: outputs)
+            window.append(
+                position, outputs: outputs, contentBytes: update.contentBytes, determinants: determinants, reply: reply)
+            debt.add(bytes: update.contentBytes + determinants.count)
+            if ownsCurrent { matched = update.number }
+            let growth = update.contentBytes + 2 * determinants.count + reply.count
+            counted += growth
+            return growth
+        }
+    }
+
     private final class Tombstone {
         let position: Position
         init(_ position: Position) { self.position = position }
@@ -50,20 +83,37 @@ final class SessionSlot: SessionPlace {
     var awaiting = Awaiting.nothing
     var recall: RecallProgress?
 
-    var window = CopyWindow(confirmed: .start)
-    /// r at the head.
-    var outputs = Digest()
-    var debt = ReplayDebt()
+    var copy = Copy()
+    var window: CopyWindow {
+        get { copy.window }
+        _modify { yield &copy.window }
+    }
+    var outputs: Digest {
+        get { copy.outputs }
+        set { copy.outputs = newValue }
+    }
+    var debt: ReplayDebt {
+        get { copy.debt }
+        _modify { yield &copy.debt }
+    }
+    var matched: SequenceNumber {
+        get { copy.matched }
+        set { copy.matched = newValue }
+    }
+    var ownsCurrent: Bool {
+        get { copy.ownsCurrent }
+        set { copy.ownsCurrent = newValue }
+    }
+    var counted: Int {
+        get { copy.counted }
+        set { copy.counted = newValue }
+    }
 
     /// The last message received on the route and its seal: what the next run or leaf must follow.
     var received = (number: SequenceNumber.zero, seal: Digest())
-    /// Up to where the client's messages are known to be this copy's, so that they may be acknowledged.
-    var matched = SequenceNumber.zero
     /// Up to where acknowledgements were sent on the route.
     var sent = SequenceNumber.zero
     var queue = UpdateQueue()
-    /// True if the update being dealt with came on the present route.
-    var ownsCurrent = false
     var replies: [PendingReply] = []
 
     /// A confirmed position of a copy that was dropped: the next history must pass through it.
@@ -77,7 +127,6 @@ final class SessionSlot: SessionPlace {
 
     // The handler's bookkeeping.
     var isReady = false, isDirty = false, isHeldUp = false
-    var counted = 0
 
     init(
         id: SlotID, identity: SessionIdentity, keys: SessionKeys, kind: Int, incarnation: Incarnation, now: Instant
@@ -141,6 +190,8 @@ final class RecallProgress {
     var stage = Stage.asked
     var reader: HistoryReader?
     var chunks = Fifo<ArrivedChunk>()
+    /// Bytes of all chunks that came.
+    var arrivedBytes = 0
     var replayed = 0
     /// Where the history began; a tombstone before it cannot be checked.
     var base = SequenceNumber.zero

@@ -6,10 +6,9 @@ struct FloodCommand: AsyncParsableCommand {
         commandName: "flood",
         abstract: "Malformed frames and silent connections against a server in use; its memory must not grow.",
         discussion: """
-            Memory is the resident set of the server's process. It is compared after the flood with what it was after \
-            a first one of the same size: what many connections take at once is kept for the next time. All figures \
-            are printed, and half more than before anything is too much, too. Honest sessions go on meanwhile, and are \
-            compared at the end.
+            Memory is the resident set of the server's process. It is compared after each of two floods with what it \
+            was after as many connections that said hello and left: what many take at once, the allocator keeps for \
+            the next time. Honest sessions go on meanwhile, and are compared at the end.
             """)
 
     @OptionGroup var options: Options

@@ -24,5 +24,8 @@ struct ServerMemory: Sendable {
         (self.resident, self.anonymous) = (resident, anonymous)
     }
 
+    /// Percent by which the resident set is larger later.
+    func growth(to later: ServerMemory) -> Double { Double(later.resident - resident) * 100 / Double(resident) }
+
     var text: String { "\(resident) kB (its own \(anonymous) kB)" }
 }

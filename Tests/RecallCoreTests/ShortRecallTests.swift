@@ -1,0 +1,93 @@
+import RecallCore
+import RecallTesting
+import Testing
+
+/// Recalls whose history comes along with the attach take no place among the others.
+@Suite struct ShortRecallTests {
+    private let network: CoreNetwork
+    /// Has the only place, for it was asked for its history and does not read it from its log.
+    private let holder: CoreClient
+    private var server: CoreServer { network.servers[0] }
+
+    init() {
+        var limits = HandlerLimits()
+        limits.recalls.concurrent = 1
+        network = CoreNetwork(servers: 1, limits: limits)
+        var asked = ClientLimits()
+        asked.rideAlong = 0
+        holder = network.client("holder", limits: asked)
+    }
+
+    private func occupyThePlace(after prepare: () -> Void) {
+        network.connect(holder, to: server)
+        holder.send("a")
+        prepare()
+        network.settle()
+        server.crash()
+        holder.logIsImmediate = false
+        network.connect(holder, to: server)
+        network.settle()
+        #expect(server.recallCount == 1)
+    }
+
+    @Test func theyWaitForNoPlace() {
+        let checker = CoreChecker(network)
+        let client = network.client("client")
+        occupyThePlace {
+            network.connect(client, to: server)
+            client.send("b")
+        }
+        network.connect(client, to: server)
+        client.send("c")
+        network.settle()
+        #expect(client.acknowledged == SequenceNumber(2))
+        #expect(server.recallCount == 1 && server.waitingRecallCount == 0)
+        #expect(checker.violations == [])
+    }
+
+    /// The client thinks its history short, the server does not.
+    @Test func aLongerHistoryIsAskedForWhenThereIsAPlace() {
+        var generous = ClientLimits()
+        generous.rideAlong = 1 << 20
+        let checker = CoreChecker(network)
+        let client = network.client("client", limits: generous)
+        occupyThePlace {
+            network.connect(client, to: server)
+            for _ in 0..<6 { client.send(String(repeating: "b", count: 30_000)) }
+        }
+        network.connect(client, to: server)
+        client.send("c")
+        network.settle()
+        #expect(client.acknowledged == SequenceNumber(6))
+        #expect(server.recallCount == 1 && server.waitingRecallCount == 1)
+        holder.logIsImmediate = true
+        network.settle()
+        #expect(client.acknowledged == SequenceNumber(7) && holder.acknowledged == SequenceNumber(1))
+        #expect(server.recallCount == 0 && server.waitingRecallCount == 0)
+        #expect(checker.violations == [])
+    }
+
+    @Test func togetherTheyHaveAFourthOfTheMemory() {
+        var limits = RecallAdmission.Limits()
+        (limits.concurrent, limits.bytes) = (1, 1000)
+        var admission = RecallAdmission(limits)
+        #expect(admission.request(SlotID(0), from: ConnectionID(1), bytes: 400) == .admitted)
+        let answers = (1...3).map { admission.admitShort(SlotID($0), bytes: 100) }
+        #expect(answers == [true, true, false])
+        #expect(!admission.isBeyondShort(SlotID(1), bytes: 100) && admission.isBeyondShort(SlotID(1), bytes: 101))
+        // One that has a place keeps it, and one that comes again is counted once.
+        #expect(admission.admitShort(SlotID(0), bytes: 1) == false)
+        #expect(admission.admitShort(SlotID(2), bytes: 150) == true)
+        #expect(admission.runningSlots == [SlotID(0), SlotID(1), SlotID(2)])
+        // What they hold, others cannot.
+        #expect(admission.request(SlotID(4), from: ConnectionID(1), bytes: 400) == .waiting)
+        admission.finish(SlotID(0))
+        #expect(admission.request(SlotID(0), from: ConnectionID(1), bytes: 500) == .waiting)
+        #expect(admission.next() == SlotID(4))
+        #expect(admission.next() == nil)
+        for slot in [1, 2, 4] { admission.finish(SlotID(slot)) }
+        #expect(admission.next() == SlotID(0))
+        #expect(admission.runningCount == 1)
+        #expect(admission.admitShort(SlotID(5), bytes: WireLimits.receiptInterval * 2 + 1) == false)
+    }
+}
