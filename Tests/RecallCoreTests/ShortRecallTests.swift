@@ -72,12 +72,17 @@ import Testing
         (limits.concurrent, limits.bytes) = (1, 1000)
         var admission = RecallAdmission(limits)
         #expect(admission.request(SlotID(0), from: ConnectionID(1), bytes: 400) == .admitted)
-        let answers = (1...3).map { admission.admitShort(SlotID($0), bytes: 100) }
-        #expect(answers == [true, true, false])
-        #expect(!admission.isBeyondShort(SlotID(1), bytes: 100) && admission.isBeyondShort(SlotID(1), bytes: 101))
+        for slot in [1, 2, 3] { #expect(admission.admitShort(SlotID(slot)) == true) }
+        #expect(admission.holdShort(SlotID(1), bytes: 60) == true)
+        #expect(admission.holdShort(SlotID(1), bytes: 100) == true)
+        #expect(admission.holdShort(SlotID(2), bytes: 150) == true)
+        #expect(admission.holdShort(SlotID(3), bytes: 1) == false)
+        #expect(admission.holdShort(SlotID(0), bytes: 1000) == true)  // which is none
+        admission.finish(SlotID(3))
         // One that has a place keeps it, and one that comes again is counted once.
-        #expect(admission.admitShort(SlotID(0), bytes: 1) == false)
-        #expect(admission.admitShort(SlotID(2), bytes: 150) == true)
+        #expect(admission.admitShort(SlotID(0)) == false)
+        #expect(admission.admitShort(SlotID(2)) == true)
+        #expect(admission.holdShort(SlotID(2), bytes: 150) == true)
         #expect(admission.runningSlots == [SlotID(0), SlotID(1), SlotID(2)])
         // What they hold, others cannot.
         #expect(admission.request(SlotID(4), from: ConnectionID(1), bytes: 400) == .waiting)
@@ -88,6 +93,20 @@ import Testing
         for slot in [1, 2, 4] { admission.finish(SlotID(slot)) }
         #expect(admission.next() == SlotID(0))
         #expect(admission.runningCount == 1)
-        #expect(admission.admitShort(SlotID(5), bytes: WireLimits.receiptInterval * 2 + 1) == false)
+    }
+
+    @Test func theyAreBounded() {
+        var limits = RecallAdmission.Limits()
+        limits.waiting = 2
+        var admission = RecallAdmission(limits)
+        #expect(admission.admitShort(SlotID(0)) == true)
+        #expect(admission.admitShort(SlotID(1)) == true)
+        #expect(admission.admitShort(SlotID(2)) == false)
+        #expect(admission.holdShort(SlotID(0), bytes: 2 * WireLimits.receiptInterval) == true)
+        #expect(admission.holdShort(SlotID(0), bytes: 2 * WireLimits.receiptInterval + 1) == false)
+        // Then it asks for a place, and is one of the others.
+        #expect(admission.request(SlotID(0), from: ConnectionID(1), bytes: 1) == .admitted)
+        #expect(admission.holdShort(SlotID(0), bytes: .max) == true)
+        #expect(admission.runningCount == 2)
     }
 }

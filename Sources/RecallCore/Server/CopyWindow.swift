@@ -1,5 +1,5 @@
-/// An update that a copy applied and whose acknowledgement is not known to be in the client's log yet: where it led, and
-/// how many bytes there are to it. The bytes lie apart, so that this is copied without counting references.
+/// An update that a copy applied and whose acknowledgement is not known to be in the client's log yet: where it led,
+/// and how many bytes there are to it. These lie apart, so that it is copied without counting references.
 package struct AppliedUpdate: Sendable, BitwiseCopyable {
     package var position: Position
     /// The digest of all replies up to here.

@@ -26,9 +26,7 @@ extension HandlerMachine {
             startFresh(slot, host)
             return finishRecall(slot, now, host)
         }
-        if claim.historyFollows, !isGap,
-            admission.admitShort(slot.id, bytes: Self.heldBytes(claim, chunks: WireLimits.receiptInterval))
-        {
+        if claim.historyFollows, !isGap, admission.admitShort(slot.id) {
             startRecall(slot, unasked: true, host)
             return startAdmitted(host)  // as below
         }
@@ -151,6 +149,8 @@ extension HandlerMachine {
         guard slot.phase == .recalling, slot.recall?.id == frame.recall else { return }
         slot.recall?.lastProgress = now
         let limit = Int(clamping: slot.recall?.claim.checkpoint?.byteCount ?? 0)
+        // Twice: sealed and open.
+        guard let recall = slot.recall, mayArrive(slot, recall, byteCount: 2 * raw.byteCount, now, host) else { return }
         guard case .checkpoint(var assembly)? = slot.recall?.stage, assembly.next == frame.index else {
             return refuse(slot, .unexpectedFrame, "a checkpoint's segment out of order", host)
         }
@@ -202,13 +202,7 @@ extension HandlerMachine {
         guard recall.chunks.count < Int(WireLimits.historyCredit), let reader = recall.reader else {
             return refuse(slot, .windowExceeded, "a history chunk without credit or before the history's start", host)
         }
-        recall.arrivedBytes += raw.byteCount
-        guard !admission.isBeyondShort(slot.id, bytes: Self.heldBytes(recall.claim, chunks: recall.arrivedBytes))
-        else {
-            var claim = recall.claim
-            claim.historyFollows = false  // it is asked for when there is a place
-            return beginRecall(slot, claim, isGap: false, now, host)
-        }
+        guard mayArrive(slot, recall, byteCount: raw.byteCount, now, host) else { return }
         lastVerification &+= 1
         let verification = ChunkVerification(
             slot.id, ticket: lastVerification, at: now, reader, frame, raw.array)
@@ -221,6 +215,19 @@ extension HandlerMachine {
             recall.chunks.append(ArrivedChunk(verification.run()))
         }
         hold(slot, recall)
+    }
+
+    /// Counts more of a history. False if it came along and is longer than that allows: it has to wait for a place, and
+    /// is asked for then.
+    private mutating func mayArrive(
+        _ slot: SessionSlot, _ recall: RecallProgress, byteCount: Int, _ now: Instant, _ host: some SessionHost
+    ) -> Bool {
+        recall.arrivedBytes += byteCount
+        if admission.holdShort(slot.id, bytes: recall.arrivedBytes) { return true }
+        var claim = recall.claim
+        claim.historyFollows = false
+        beginRecall(slot, claim, isGap: false, now, host)
+        return false
     }
 
     /// A chunk that the host verified elsewhere; late for a recall that is over.

@@ -6,7 +6,7 @@
 ///
 /// A *short* recall, whose history comes along with its attach, takes no place and waits for none: its client need not
 /// be asked for anything, and like an update it is work for as long as its connection's next bytes are. To drop them
-/// and ask for them again would be more. Together they hold a fourth of the memory at most.
+/// and ask for them again would be more. It is charged what has arrived; together they have a fourth of the memory.
 package struct RecallAdmission: Sendable {
     package struct Limits: Sendable, Hashable {
         /// Recalls under way at once.
@@ -14,7 +14,7 @@ package struct RecallAdmission: Sendable {
         /// Bytes that recalls under way may hold together: checkpoints, chunks and queued messages. One large recall
         /// may hold more than its half.
         package var bytes = 512 << 20
-        /// Recalls that may wait.
+        /// Recalls that may wait, and short ones whose history may be on its way.
         package var waiting = 200_000
 
         package init() {}
@@ -46,25 +46,34 @@ package struct RecallAdmission: Sendable {
     /// What a large recall is charged, and what it takes to be one.
     private var half: Int { limits.bytes / 2 }
 
-    /// Bytes that a short recall may hold, and those of its history altogether.
+    /// Bytes that a short recall may take: those of its history, and its checkpoint open.
     private static let shortLimit = 2 * WireLimits.receiptInterval
 
     /// Admits a recall as a short one; false if it has to ask for a place, or has one.
-    package mutating func admitShort(_ slot: SlotID, bytes: Int) -> Bool {
+    package mutating func admitShort(_ slot: SlotID) -> Bool {
         guard running[slot] == nil else { return false }
         finish(slot)
-        guard bytes <= Self.shortLimit, fits(bytes, in: limits.bytes), shortBytes + bytes <= limits.bytes / 4 else {
-            return false
-        }
-        short[slot] = bytes
-        shortBytes += bytes
-        bytesInUse += bytes
+        guard short.count < limits.waiting else { return false }
+        short[slot] = 0
+        return true
+    }
+
+    /// So much of a short recall's history has arrived. False if it is none any more, or there is no room for it: it
+    /// has to ask for a place. True for the others.
+    package mutating func holdShort(_ slot: SlotID, bytes: Int) -> Bool {
+        guard let held = short[slot] else { return true }
+        let more = max(0, bytes - held)
+        guard bytes <= Self.shortLimit, shortBytes + more <= limits.bytes / 4 else { return false }
+        short[slot] = held + more
+        shortBytes += more
+        bytesInUse += more
         return true
     }
 
     /// Asks for a place. One recall alone is always admitted, whatever it needs.
     package mutating func request(_ slot: SlotID, from connection: ConnectionID, bytes: Int) -> Answer {
         let isLarge = bytes > half
+        finishShort(slot)
         if let granted = running[slot] {
             if isLarge ? runningLarge == slot : bytes <= granted { return .admitted }
             finish(slot)  // it asks for more than it was given, so it queues again
@@ -82,9 +91,6 @@ package struct RecallAdmission: Sendable {
         return .waiting
     }
 
-    /// True if a short recall turned out not to be one.
-    package func isBeyondShort(_ slot: SlotID, bytes: Int) -> Bool { short[slot].map { bytes > $0 } ?? false }
-
     /// A recall under way turned out to hold more than it asked for. A large one has its share already.
     package mutating func hold(_ slot: SlotID, bytes: Int) {
         guard slot != runningLarge, let granted = running[slot], bytes > granted else { return }
@@ -95,12 +101,15 @@ package struct RecallAdmission: Sendable {
     /// Gives a place back, or leaves the queue.
     package mutating func finish(_ slot: SlotID) {
         if let bytes = running.removeValue(forKey: slot) { bytesInUse -= bytes }
-        if let bytes = short.removeValue(forKey: slot) {
-            shortBytes -= bytes
-            bytesInUse -= bytes
-        }
+        finishShort(slot)
         if runningLarge == slot { runningLarge = nil }
         waiting[slot] = nil
+    }
+
+    private mutating func finishShort(_ slot: SlotID) {
+        guard let bytes = short.removeValue(forKey: slot) else { return }
+        shortBytes -= bytes
+        bytesInUse -= bytes
     }
 
     /// Tickets of recalls that left the queue cost nothing but room: at most as much as those that wait.

@@ -190,7 +190,7 @@ final class RecallProgress {
     var stage = Stage.asked
     var reader: HistoryReader?
     var chunks = Fifo<ArrivedChunk>()
-    /// Bytes of all chunks that came.
+    /// Bytes of the history that came, those of a checkpoint twice.
     var arrivedBytes = 0
     var replayed = 0
     /// Where the history began; a tombstone before it cannot be checked.
