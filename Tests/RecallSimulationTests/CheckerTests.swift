@@ -192,6 +192,16 @@ import Testing
         #expect(breaches { $0.checker.refused(RecallError(.brokenChain, "-"), for: []) } == ["21"])
     }
 
+    /// An update that was given up, as a read saw, may be applied when the acknowledgement is lost and it comes again.
+    @Test func readsOfWhatTheLogLost() {
+        let history = History(firstID: 0)
+        for acknowledged: UInt64 in [0, 1, 2] {
+            history.endRead(IntendedState().view, callsBefore: history.beginRead(), acknowledged: acknowledged)
+        }
+        history.rewound(to: 1, beyond: 1, isOnOtherCourse: false)
+        #expect(history.reads.map(\.mayBeWrong) == [false, false, true])
+    }
+
     @Test func lastWords() {
         func judge(_ ground: Ground, _ ids: [UInt32], _ payments: [SimulatedState.Paid] = []) {
             ground.checker.judge([(ground.member, ground.state(ids, payments))], "at the end")

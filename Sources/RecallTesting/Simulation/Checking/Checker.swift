@@ -94,7 +94,8 @@ final class Checker: @unchecked Sendable {
             for call in member.history.calls {
                 if let number = numbers[call.id], number > member.common.number { call.mayBeMissing = true }
             }
-            member.history.rewound(beyond: member.common.applied, isOnOtherCourse: true)
+            member.history.rewound(
+                to: member.common.number, beyond: member.common.applied, isOnOtherCourse: true)
             member.confirmed = checkpoint.position.number.rawValue
         case .setAside(let number, let reason):
             violate("4: \(member.name) sets aside what follows \(number): \(reason)")
@@ -117,7 +118,7 @@ final class Checker: @unchecked Sendable {
         if member.confirmed > view.acknowledged { member.livesThatSawMore.formUnion(lives) }
         member.confirmed = min(member.confirmed, view.acknowledged)
         if view.acknowledged < member.common.number { member.common = (view.acknowledged, view.applied ?? 0) }
-        member.history.rewound(beyond: view.applied ?? 0, isOnOtherCourse: false)
+        member.history.rewound(to: view.acknowledged, beyond: view.applied ?? 0, isOnOtherCourse: false)
         for call in member.history.calls {
             guard let number = numbers[call.id], number > view.acknowledged else { continue }
             call.mayBeMissing = true

@@ -52,6 +52,9 @@ final class History {
         let view: View
         /// Calls that were made before it.
         let callsBefore: Int
+        /// The last update that the log held as acknowledged when the read was answered: the state that it saw lies no
+        /// later.
+        let acknowledged: UInt64
         var mayBeWrong = false
     }
 
@@ -82,18 +85,21 @@ final class History {
         return calls.count
     }
 
-    func endRead(_ view: View?, callsBefore: Int) {
+    func endRead(_ view: View?, callsBefore: Int, acknowledged: UInt64) {
         readsWaiting -= 1
-        if let view { reads.append(Read(view: view, callsBefore: callsBefore)) }
+        if let view { reads.append(Read(view: view, callsBefore: callsBefore, acknowledged: acknowledged)) }
     }
 
     /// The log turned out to be shorter than it was, or gave up its course for another one: reads of states beyond so
-    /// many updates may be contradicted.
+    /// many updates may be contradicted, and those beyond the last acknowledgement that is left: an update that was
+    /// given up before may be applied now.
     ///
     /// - Parameter isOnOtherCourse: so may all that were made since the two courses parted.
-    func rewound(beyond applied: Int, isOnOtherCourse: Bool) {
+    func rewound(to acknowledged: UInt64, beyond applied: Int, isOnOtherCourse: Bool) {
         let parted = isOnOtherCourse ? readsBeforeLoss ?? reads.count : reads.count
-        for index in reads.indices where reads[index].view.count > applied || index >= parted {
+        for index in reads.indices {
+            let read = reads[index]
+            guard read.view.count > applied || read.acknowledged > acknowledged || index >= parted else { continue }
             reads[index].mayBeWrong = true
         }
         readsBeforeLoss = isOnOtherCourse ? nil : min(readsBeforeLoss ?? reads.count, reads.count)

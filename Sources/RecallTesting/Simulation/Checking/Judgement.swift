@@ -111,8 +111,11 @@ extension Checker {
                 complain(2, member, "a read showed \(read.view), which never was", when)
                 continue
             }
-            if read.view.count < counts[min(read.callsBefore, counts.count - 1)] {
-                complain(2, member, "a read did not see what was sent before it", when)
+            let sent = counts[min(read.callsBefore, counts.count - 1)]
+            if read.view.count < sent {
+                complain(
+                    2, member,
+                    "a read saw \(read.view.count) updates of the \(sent) that were sent before it", when)
             }
         }
     }

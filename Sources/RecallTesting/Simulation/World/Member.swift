@@ -296,11 +296,11 @@ final class Member: @unchecked Sendable {
             do {
                 let view = try await client.look()
                 guard !process.isDead else { return }
-                history.endRead(view, callsBefore: before)
+                history.endRead(view, callsBefore: before, acknowledged: store.view.acknowledged)
                 world.checker.read(view, by: self)
             } catch {
                 guard !process.isDead else { return }
-                history.endRead(nil, callsBefore: before)
+                history.endRead(nil, callsBefore: before, acknowledged: 0)
                 world.checker.readFailed(error, of: self)
                 failed(error)
             }
