@@ -317,9 +317,9 @@ final class SessionDriver: LinkUser {
             if !isPart { isPart = queue.admit(into: &core.machine, waiters, inParts: appendsAtOnce) }
             attachIfWanted(core)
             // What was logged at once may be all that an attach waited for.
-            let hasLogged = runLog(of: core)
+            let hasAnswered = runLog(of: core)
             core.machine.advance()
-            isDone = !handleEvents() && !hasLogged
+            isDone = !handleEvents() && !hasAnswered
             let bytes = core.machine.takeOutput()
             if !bytes.isEmpty { link.write(bytes, now: isPart) }
         }
@@ -361,24 +361,24 @@ final class SessionDriver: LinkUser {
     /// An attach is due when there is something to say, and once for each connection so that trouble shows early.
     private func wantsSession(_ core: Core) -> Bool { stream == nil || core.machine.hasUnanswered || !queue.isEmpty }
 
-    /// True if something was logged at once.
+    /// True if the log answered at once.
     private func runLog(of core: Core) -> Bool {
-        var hasLogged = false
+        var hasAnswered = false
         while let operation = core.machine.nextLogOperation() {
             do throws(RecallError) {
-                let isTaken = try immediate?.takeNow(operation) ?? false
-                if case .append = operation { appendsAtOnce = isTaken }
-                guard isTaken else {
+                let answer = try immediate?.answerNow(operation)
+                if case .append = operation { appendsAtOnce = answer != nil }
+                guard let answer else {
                     perform(operation)
                     break
                 }
-                core.machine.logAnswered(.done)
-                hasLogged = true
+                core.machine.logAnswered(answer)
+                hasAnswered = true
             } catch {
                 core.machine.logFailed(error.code, error.message)
             }
         }
-        return hasLogged
+        return hasAnswered
     }
 
     private func perform(_ operation: LogOperation) {

@@ -9,7 +9,8 @@ public struct HandlerConfiguration: Sendable {
     public var maximumSessions = 1_000_000
     /// Estimated bytes of all sessions; beyond, idle ones make room.
     public var memoryBudget = 1 << 30
-    /// Recalls under way at once. A history of at most 16 KiB comes along with its client's attach and takes no place.
+    /// Recalls under way at once, beside short ones: our clients send a history of at most 16 KiB along with their
+    /// attach, and up to 4,096 of these, within a fourth of the memory for recalls, take no place.
     public var concurrentRecalls = 64
     /// Bytes that recalls under way may hold together.
     public var recallMemory = 512 << 20

@@ -78,6 +78,16 @@ struct LogTrial: Sendable {
         try await log.append(entries)
     }
 
+    private func slice(of log: any MessageLog, after number: SequenceNumber, maximumBytes: Int) async throws -> LogSlice
+    {
+        if let immediate = log as? any ImmediateMessageLog,
+            let slice = try immediate.sliceNow(after: number, maximumBytes: maximumBytes)
+        {
+            return slice
+        }
+        return try await log.slice(after: number, maximumBytes: maximumBytes)
+    }
+
     func keep(_ checkpoint: Checkpoint, truncating number: SequenceNumber, in log: any MessageLog) async throws {
         if let immediate = log as? any ImmediateMessageLog, try immediate.keepNow(checkpoint, truncating: number) {
             return
@@ -106,7 +116,7 @@ struct LogTrial: Sendable {
     func expect(
         _ log: any MessageLog, after number: UInt64, bytes: Int, _ expected: ClosedRange<UInt64>?, receipt: UInt64?
     ) async throws {
-        let slice = try await log.slice(after: SequenceNumber(number), maximumBytes: bytes)
+        let slice = try await slice(of: log, after: SequenceNumber(number), maximumBytes: bytes)
         let what = "of slice(after: \(number), maximumBytes: \(bytes))"
         try check(numbers(slice), is: expected.map { Array($0) } ?? [], "the messages \(what)")
         try check(slice.receipt, is: receipt.map { Self.receipt($0) }, "the receipt \(what)")

@@ -69,25 +69,26 @@ import Testing
 
     @Test func togetherTheyHaveAFourthOfTheMemory() {
         var limits = RecallAdmission.Limits()
-        (limits.concurrent, limits.bytes) = (1, 1000)
+        limits.bytes = 400_000
         var admission = RecallAdmission(limits)
-        #expect(admission.request(SlotID(0), from: ConnectionID(1), bytes: 400) == .admitted)
+        #expect(admission.request(SlotID(0), from: ConnectionID(1), bytes: 160_000) == .admitted)
         for slot in [1, 2, 3] { #expect(admission.admitShort(SlotID(slot)) == true) }
-        #expect(admission.holdShort(SlotID(1), bytes: 60) == true)
-        #expect(admission.holdShort(SlotID(1), bytes: 100) == true)
-        #expect(admission.holdShort(SlotID(2), bytes: 150) == true)
+        #expect(admission.holdShort(SlotID(1), bytes: 30_000) == true)
+        #expect(admission.holdShort(SlotID(1), bytes: 40_000) == true)
+        #expect(admission.holdShort(SlotID(2), bytes: 60_000) == true)
         #expect(admission.holdShort(SlotID(3), bytes: 1) == false)
-        #expect(admission.holdShort(SlotID(0), bytes: 1000) == true)  // which is none
+        #expect(admission.holdShort(SlotID(0), bytes: 1_000_000) == true)  // which is none
         admission.finish(SlotID(3))
+        #expect(admission.admitShort(SlotID(3)) == false)
         // One that has a place keeps it, and one that comes again is counted once.
         #expect(admission.admitShort(SlotID(0)) == false)
         #expect(admission.admitShort(SlotID(2)) == true)
-        #expect(admission.holdShort(SlotID(2), bytes: 150) == true)
+        #expect(admission.holdShort(SlotID(2), bytes: 60_000) == true)
         #expect(admission.runningSlots == [SlotID(0), SlotID(1), SlotID(2)])
         // What they hold, others cannot.
-        #expect(admission.request(SlotID(4), from: ConnectionID(1), bytes: 400) == .waiting)
+        #expect(admission.request(SlotID(4), from: ConnectionID(1), bytes: 160_000) == .waiting)
         admission.finish(SlotID(0))
-        #expect(admission.request(SlotID(0), from: ConnectionID(1), bytes: 500) == .waiting)
+        #expect(admission.request(SlotID(0), from: ConnectionID(1), bytes: 200_000) == .waiting)
         #expect(admission.next() == SlotID(4))
         #expect(admission.next() == nil)
         for slot in [1, 2, 4] { admission.finish(SlotID(slot)) }
@@ -97,7 +98,7 @@ import Testing
 
     @Test func theyAreBounded() {
         var limits = RecallAdmission.Limits()
-        limits.waiting = 2
+        limits.short = 2
         var admission = RecallAdmission(limits)
         #expect(admission.admitShort(SlotID(0)) == true)
         #expect(admission.admitShort(SlotID(1)) == true)
@@ -108,5 +109,19 @@ import Testing
         #expect(admission.request(SlotID(0), from: ConnectionID(1), bytes: 1) == .admitted)
         #expect(admission.holdShort(SlotID(0), bytes: .max) == true)
         #expect(admission.runningCount == 2)
+    }
+
+    /// What is kept for each message shows when a chunk is verified: it is charged then, and others have the less.
+    @Test func whatTheyTurnOutToHoldIsCharged() {
+        var limits = RecallAdmission.Limits()
+        limits.bytes = 400_000
+        var admission = RecallAdmission(limits)
+        #expect(admission.admitShort(SlotID(0)) == true)
+        #expect(admission.admitShort(SlotID(1)) == true)
+        #expect(admission.holdShort(SlotID(0), bytes: 60_000) == true)
+        admission.hold(SlotID(0), bytes: 150_000)
+        #expect(admission.holdShort(SlotID(1), bytes: 1) == false)
+        admission.finish(SlotID(0))
+        #expect(admission.holdShort(SlotID(1), bytes: 100_000) == true)
     }
 }

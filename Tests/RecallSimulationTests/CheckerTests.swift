@@ -195,11 +195,17 @@ import Testing
     /// An update that was given up, as a read saw, may be applied when the acknowledgement is lost and it comes again.
     @Test func readsOfWhatTheLogLost() {
         let history = History(firstID: 0)
-        for acknowledged: UInt64 in [0, 1, 2] {
-            history.endRead(IntendedState().view, callsBefore: history.beginRead(), acknowledged: acknowledged)
+        func read(_ count: Int, acknowledged: UInt64) {
+            var view = IntendedState().view
+            view.count = count
+            history.endRead(view, callsBefore: history.beginRead(), acknowledged: acknowledged)
+        }
+        for (count, acknowledged): (Int, UInt64) in [(0, 2), (1, 1), (1, 2), (2, 2)] {
+            read(count, acknowledged: acknowledged)
         }
         history.rewound(to: 1, beyond: 1, isOnOtherCourse: false)
-        #expect(history.reads.map(\.mayBeWrong) == [false, false, true])
+        #expect(history.reads.map(\.mayBeWrong) == [false, false, false, true])
+        #expect(history.reads.map(\.mayHaveMissed) == [false, false, true, false])
     }
 
     @Test func lastWords() {

@@ -75,6 +75,14 @@ public final class MemoryLog: ImmediateMessageLog {
     }
 
     public func slice(after number: SequenceNumber, maximumBytes: Int) async throws -> LogSlice {
+        try read(after: number, maximumBytes: maximumBytes)
+    }
+
+    public func sliceNow(after number: SequenceNumber, maximumBytes: Int) throws(RecallError) -> LogSlice? {
+        try read(after: number, maximumBytes: maximumBytes)
+    }
+
+    private func read(after number: SequenceNumber, maximumBytes: Int) throws(RecallError) -> LogSlice {
         try state.withLock { state throws(RecallError) in
             try state.checkOpen()
             return try state.slice(after: number, maximumBytes: maximumBytes)

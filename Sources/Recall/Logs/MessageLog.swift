@@ -58,7 +58,7 @@ public enum WhenDamaged: Hashable, Sendable {
     case salvage
 }
 
-/// A log whose writes mostly need no waiting, so that a message at a time costs no change of thread.
+/// A log whose calls mostly need no waiting, so that a message at a time costs no change of thread.
 ///
 /// While a client has it open, its other operations are called on the client's event loop as well: of those, what
 /// blocks belongs on a thread of the log's own, as an actor has that brings its executor.
@@ -70,10 +70,15 @@ public protocol ImmediateMessageLog: MessageLog {
     /// As `keep`, under the same terms as `appendNow`. A log that has to wait for its disk never does; that is the
     /// default.
     func keepNow(_ checkpoint: Checkpoint, truncating: SequenceNumber) throws(RecallError) -> Bool
+
+    /// As `slice`, under the same terms; nil if it would take longer, which is the default. A short history then goes
+    /// out in one write with the attach that it belongs to.
+    func sliceNow(after number: SequenceNumber, maximumBytes: Int) throws(RecallError) -> LogSlice?
 }
 
 extension ImmediateMessageLog {
     public func keepNow(_ checkpoint: Checkpoint, truncating: SequenceNumber) throws(RecallError) -> Bool { false }
+    public func sliceNow(after number: SequenceNumber, maximumBytes: Int) throws(RecallError) -> LogSlice? { nil }
 }
 
 /// What a log holds when it is opened.

@@ -27,12 +27,14 @@ extension MessageLog {
 }
 
 extension ImmediateMessageLog {
-    /// Carries an operation out at once; false if it has to wait for its turn with all others.
-    func takeNow(_ operation: LogOperation) throws(RecallError) -> Bool {
+    /// Carries an operation out at once; nil if it has to wait for its turn with all others.
+    func answerNow(_ operation: LogOperation) throws(RecallError) -> LogAnswer? {
         switch operation {
-        case .append(let entries): try appendNow(entries)
-        case .keep(let checkpoint, let number): try keepNow(checkpoint, truncating: number)
-        case .adopt, .readSlice, .readReceipt, .readCheckpoint: false
+        case .append(let entries): try appendNow(entries) ? .done : nil
+        case .keep(let checkpoint, let number): try keepNow(checkpoint, truncating: number) ? .done : nil
+        case .readSlice(let number):
+            try sliceNow(after: number, maximumBytes: WireLimits.receiptInterval).map { .slice($0) }
+        case .adopt, .readReceipt, .readCheckpoint: nil
         }
     }
 }

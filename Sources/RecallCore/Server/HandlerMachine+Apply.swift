@@ -213,7 +213,7 @@ extension HandlerMachine {
         guard reply.count <= WireLimits.reply, encoded.count <= WireLimits.determinants else {
             return broke(slot, current, host)
         }
-        memoryInUse += slot.copy.record(current, determinants: encoded, reply: reply, cryptography)
+        memoryInUse += slot.perUpdate.record(current, determinants: encoded, reply: reply, cryptography)
         if slot.ownsCurrent { count(slot, replyBytes: encoded.count + reply.count) }
         setDirty(slot)
     }

@@ -103,7 +103,9 @@ extension HandlerMachine {
         if isWanted(slot) { return true }
         guard slot.route != nil, slot.isStarved, let recall = slot.recall else { return false }
         let last = max(recall.lastProgress, partialProgress(slot) ?? recall.lastProgress)
-        return last.nanoseconds(to: now) < limits.recallGrace
+        // One that nobody asked for may lie behind the attaches of thousands of other sessions.
+        let grace = recall.id == .unasked ? 10 * limits.recallGrace : limits.recallGrace
+        return last.nanoseconds(to: now) < grace
     }
 
     private func awaitsClient(_ slot: SessionSlot) -> Bool {

@@ -7,6 +7,7 @@
 /// A *short* recall, whose history comes along with its attach, takes no place and waits for none: its client need not
 /// be asked for anything, and like an update it is work for as long as its connection's next bytes are. To drop them
 /// and ask for them again would be more. It is charged what has arrived; together they have a fourth of the memory.
+/// They are bounded in number, since a client may say that a history comes and send none.
 package struct RecallAdmission: Sendable {
     package struct Limits: Sendable, Hashable {
         /// Recalls under way at once.
@@ -14,8 +15,10 @@ package struct RecallAdmission: Sendable {
         /// Bytes that recalls under way may hold together: checkpoints, chunks and queued messages. One large recall
         /// may hold more than its half.
         package var bytes = 512 << 20
-        /// Recalls that may wait, and short ones whose history may be on its way.
+        /// Recalls that may wait.
         package var waiting = 200_000
+        /// Short recalls under way at once; others ask for a place.
+        package var short = 4096
 
         package init() {}
     }
@@ -53,7 +56,7 @@ package struct RecallAdmission: Sendable {
     package mutating func admitShort(_ slot: SlotID) -> Bool {
         guard running[slot] == nil else { return false }
         finish(slot)
-        guard short.count < limits.waiting else { return false }
+        guard short.count < limits.short, shortBytes + WireLimits.rideAlong <= limits.bytes / 4 else { return false }
         short[slot] = 0
         return true
     }
@@ -62,12 +65,16 @@ package struct RecallAdmission: Sendable {
     /// has to ask for a place. True for the others.
     package mutating func holdShort(_ slot: SlotID, bytes: Int) -> Bool {
         guard let held = short[slot] else { return true }
-        let more = max(0, bytes - held)
-        guard bytes <= Self.shortLimit, shortBytes + more <= limits.bytes / 4 else { return false }
-        short[slot] = held + more
-        shortBytes += more
-        bytesInUse += more
+        guard bytes <= Self.shortLimit, shortBytes + max(0, bytes - held) <= limits.bytes / 4 else { return false }
+        charge(slot, bytes, holding: held)
         return true
+    }
+
+    private mutating func charge(_ slot: SlotID, _ bytes: Int, holding held: Int) {
+        guard bytes > held else { return }
+        short[slot] = bytes
+        shortBytes += bytes - held
+        bytesInUse += bytes - held
     }
 
     /// Asks for a place. One recall alone is always admitted, whatever it needs.
@@ -93,6 +100,8 @@ package struct RecallAdmission: Sendable {
 
     /// A recall under way turned out to hold more than it asked for. A large one has its share already.
     package mutating func hold(_ slot: SlotID, bytes: Int) {
+        // What is kept for each of its messages is known only now; others have the less.
+        if let held = short[slot] { return charge(slot, bytes, holding: held) }
         guard slot != runningLarge, let granted = running[slot], bytes > granted else { return }
         running[slot] = bytes
         bytesInUse += bytes - granted

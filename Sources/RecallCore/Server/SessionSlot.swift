@@ -31,9 +31,9 @@ final class SessionSlot: SessionPlace {
         var contentBytes: Int
     }
 
-    /// What every update changes. Together, since each access to a field of a class is checked for overlapping ones
-    /// while the program runs: so there is one for an update, and not eight.
-    struct Copy {
+    /// What every update changes, of the copy, the route and the accounts. Together, since each access to a field of a
+    /// class is checked for overlapping ones while the program runs: to record an update takes one, and not eight.
+    struct PerUpdate {
         var window = CopyWindow(confirmed: .start)
         /// r at the head.
         var outputs = Digest()
@@ -83,30 +83,30 @@ final class SessionSlot: SessionPlace {
     var awaiting = Awaiting.nothing
     var recall: RecallProgress?
 
-    var copy = Copy()
+    var perUpdate = PerUpdate()
     var window: CopyWindow {
-        get { copy.window }
-        _modify { yield &copy.window }
+        get { perUpdate.window }
+        _modify { yield &perUpdate.window }
     }
     var outputs: Digest {
-        get { copy.outputs }
-        set { copy.outputs = newValue }
+        get { perUpdate.outputs }
+        set { perUpdate.outputs = newValue }
     }
     var debt: ReplayDebt {
-        get { copy.debt }
-        _modify { yield &copy.debt }
+        get { perUpdate.debt }
+        _modify { yield &perUpdate.debt }
     }
     var matched: SequenceNumber {
-        get { copy.matched }
-        set { copy.matched = newValue }
+        get { perUpdate.matched }
+        set { perUpdate.matched = newValue }
     }
     var ownsCurrent: Bool {
-        get { copy.ownsCurrent }
-        set { copy.ownsCurrent = newValue }
+        get { perUpdate.ownsCurrent }
+        set { perUpdate.ownsCurrent = newValue }
     }
     var counted: Int {
-        get { copy.counted }
-        set { copy.counted = newValue }
+        get { perUpdate.counted }
+        set { perUpdate.counted = newValue }
     }
 
     /// The last message received on the route and its seal: what the next run or leaf must follow.

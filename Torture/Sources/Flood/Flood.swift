@@ -86,7 +86,8 @@ struct Flood: Sendable {
                     connection.send(FrameWriter.frame(FrameWriter.hello)),
                     connection.receive(type: 0x41, within: 10) != nil
                 else { continue }
-                files.append(dup(connection.file))
+                let file = dup(connection.file)
+                if file >= 0 { files.append(file) }
             }
             return files.count
         }

@@ -56,6 +56,8 @@ final class History {
         /// later.
         let acknowledged: UInt64
         var mayBeWrong = false
+        /// What it saw was on the way here, but an update before it may be applied now that was given up then.
+        var mayHaveMissed = false
     }
 
     /// In the order in which they were made.
@@ -91,16 +93,16 @@ final class History {
     }
 
     /// The log turned out to be shorter than it was, or gave up its course for another one: reads of states beyond so
-    /// many updates may be contradicted, and those beyond the last acknowledgement that is left: an update that was
-    /// given up before may be applied now.
+    /// many updates may be contradicted. One that saw just so many may have seen later updates given up, whose
+    /// acknowledgements are lost, and which are applied when they come again.
     ///
     /// - Parameter isOnOtherCourse: so may all that were made since the two courses parted.
     func rewound(to acknowledged: UInt64, beyond applied: Int, isOnOtherCourse: Bool) {
         let parted = isOnOtherCourse ? readsBeforeLoss ?? reads.count : reads.count
         for index in reads.indices {
             let read = reads[index]
-            guard read.view.count > applied || read.acknowledged > acknowledged || index >= parted else { continue }
-            reads[index].mayBeWrong = true
+            if read.view.count > applied || index >= parted { reads[index].mayBeWrong = true }
+            if read.view.count == applied, read.acknowledged > acknowledged { reads[index].mayHaveMissed = true }
         }
         readsBeforeLoss = isOnOtherCourse ? nil : min(readsBeforeLoss ?? reads.count, reads.count)
     }

@@ -107,7 +107,7 @@ final class ServerNode: @unchecked Sendable {
         configuration.memoryBudget = hasTightMemory ? 1 : memory
         life.isTight = hasTightMemory
         configuration.concurrentRecalls = [1, 64].randomElement(using: &random) ?? 64
-        configuration.recallMemory = [1, 512 << 20].randomElement(using: &random) ?? 1
+        configuration.recallMemory = [1, 200_000, 512 << 20].randomElement(using: &random) ?? 1
         configuration.waitingRecalls = [1, 200_000].randomElement(using: &random) ?? 1
         configuration.idleLimit =
             [.seconds(3), .seconds(600), .seconds(600)].randomElement(using: &random) ?? .seconds(600)

@@ -7,7 +7,7 @@ internal import RecallCore
 /// Confined to the simulation's thread.
 class SimulatedLog: MessageLog, @unchecked Sendable {
     fileprivate let store: SimulatedStore
-    private let process: SimulatedProcess
+    fileprivate let process: SimulatedProcess
     fileprivate var log: (any MessageLog)?
 
     init(_ store: SimulatedStore, in process: SimulatedProcess) { (self.store, self.process) = (store, process) }
@@ -105,7 +105,7 @@ class SimulatedLog: MessageLog, @unchecked Sendable {
     fileprivate var died: RecallError { RecallError(.logFailed, "the process is dead") }
 }
 
-/// The same for a log that can mostly write at once.
+/// The same for a log that can mostly answer at once.
 final class SimulatedImmediateLog: SimulatedLog, ImmediateMessageLog, @unchecked Sendable {
     func appendNow(_ entries: [LogEntry]) throws(RecallError) -> Bool {
         try takeNow(.append(entries)) { log throws(RecallError) in try log.appendNow(entries) }
@@ -115,6 +115,11 @@ final class SimulatedImmediateLog: SimulatedLog, ImmediateMessageLog, @unchecked
         try takeNow(.keep(checkpoint, truncating: truncating)) { log throws(RecallError) in
             try log.keepNow(checkpoint, truncating: truncating)
         }
+    }
+
+    func sliceNow(after number: SequenceNumber, maximumBytes: Int) throws(RecallError) -> LogSlice? {
+        guard process.draw() % 2 == 0, let log = try opened() as? any ImmediateMessageLog else { return nil }
+        return try log.sliceNow(after: number, maximumBytes: maximumBytes)
     }
 
     private func takeNow(
