@@ -69,8 +69,8 @@ enum ReaderTarget {
             var bytes = ByteReader(body.span.bytes)
             guard let read = try? HistoryChunk(reading: &bytes) else { continue }
             let tail = bytes.rest.array
-            guard let verified = try? reader.verify(read, tail) else { continue }
-            for message in verified.messages {
+            guard var verified = try? reader.verify(read, tail) else { continue }
+            while let message = verified.next() {
                 let original = recording.messages[Int(message.number.rawValue) - 1]
                 require(Array(verified.bytes[message.content]) == original.content, "another content was accepted")
                 require(

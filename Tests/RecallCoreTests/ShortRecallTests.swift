@@ -4,36 +4,42 @@ import Testing
 
 /// Recalls whose history comes along with the attach take no place among the others.
 @Suite struct ShortRecallTests {
-    private let network: CoreNetwork
-    /// Has the only place, for it was asked for its history and does not read it from its log.
-    private let holder: CoreClient
-    private var server: CoreServer { network.servers[0] }
+    private struct Ground {
+        let network: CoreNetwork
+        /// Has the only place, for it was asked for its history and does not read it from its log.
+        let holder: CoreClient
+        var server: CoreServer { network.servers[0] }
 
-    init() {
-        var limits = HandlerLimits()
-        limits.recalls.concurrent = 1
-        network = CoreNetwork(servers: 1, limits: limits)
-        var asked = ClientLimits()
-        asked.rideAlong = 0
-        holder = network.client("holder", limits: asked)
-    }
+        init(offersCheckpoints: Bool = true) {
+            var limits = HandlerLimits()
+            limits.recalls.concurrent = 1
+            var policy = CheckpointPolicy()
+            policy.isEnabled = offersCheckpoints
+            network = CoreNetwork(servers: 1, terms: CoreNetwork.terms(checkpoints: policy), limits: limits)
+            var asked = ClientLimits()
+            asked.rideAlong = 0
+            holder = network.client("holder", limits: asked)
+        }
 
-    private func occupyThePlace(after prepare: () -> Void) {
-        network.connect(holder, to: server)
-        holder.send("a")
-        prepare()
-        network.settle()
-        server.crash()
-        holder.logIsImmediate = false
-        network.connect(holder, to: server)
-        network.settle()
-        #expect(server.recallCount == 1)
+        func occupyThePlace(after prepare: () -> Void) {
+            network.connect(holder, to: server)
+            holder.send("a")
+            prepare()
+            network.settle()
+            server.crash()
+            holder.logIsImmediate = false
+            network.connect(holder, to: server)
+            network.settle()
+            #expect(server.recallCount == 1)
+        }
     }
 
     @Test func theyWaitForNoPlace() {
+        let ground = Ground()
+        let (network, server) = (ground.network, ground.server)
         let checker = CoreChecker(network)
         let client = network.client("client")
-        occupyThePlace {
+        ground.occupyThePlace {
             network.connect(client, to: server)
             client.send("b")
         }
@@ -45,13 +51,16 @@ import Testing
         #expect(checker.violations == [])
     }
 
-    /// The client thinks its history short, the server does not.
-    @Test func aLongerHistoryIsAskedForWhenThereIsAPlace() {
+    /// The client thinks its history short, the server does not: as messages, or as a checkpoint.
+    @Test(arguments: [true, false])
+    func aLongerHistoryIsAskedForWhenThereIsAPlace(offersCheckpoints: Bool) {
+        let ground = Ground(offersCheckpoints: offersCheckpoints)
+        let (network, server, holder) = (ground.network, ground.server, ground.holder)
         var generous = ClientLimits()
         generous.rideAlong = 1 << 20
         let checker = CoreChecker(network)
         let client = network.client("client", limits: generous)
-        occupyThePlace {
+        ground.occupyThePlace {
             network.connect(client, to: server)
             for _ in 0..<6 { client.send(String(repeating: "b", count: 30_000)) }
         }

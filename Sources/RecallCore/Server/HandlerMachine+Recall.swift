@@ -223,11 +223,13 @@ extension HandlerMachine {
         _ slot: SessionSlot, _ recall: RecallProgress, byteCount: Int, _ now: Instant, _ host: some SessionHost
     ) -> Bool {
         recall.arrivedBytes += byteCount
-        if admission.holdShort(slot.id, bytes: recall.arrivedBytes) { return true }
-        var claim = recall.claim
-        claim.historyFollows = false
-        beginRecall(slot, claim, isGap: false, now, host)
-        return false
+        let fits = admission.holdShort(slot.id, bytes: recall.arrivedBytes)
+        if !fits {
+            var claim = recall.claim
+            claim.historyFollows = false
+            beginRecall(slot, claim, isGap: false, now, host)
+        }
+        return fits
     }
 
     /// A chunk that the host verified elsewhere; late for a recall that is over.

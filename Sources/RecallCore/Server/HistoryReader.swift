@@ -50,14 +50,6 @@ package struct VerifiedChunk: Sendable {
         return message
     }
 
-    /// All of its messages that were not applied.
-    package var messages: [VerifiedMessage] {
-        var rest = self
-        var messages: [VerifiedMessage] = []
-        while let message = rest.next() { messages.append(message) }
-        return messages
-    }
-
     /// The position at one of its messages, before any was applied; nil if it has none of that number.
     func position(at number: SequenceNumber, _ cryptography: Cryptography) -> Position? {
         var (rest, inputs) = (self, base.inputs)
