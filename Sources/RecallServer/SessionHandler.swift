@@ -188,7 +188,7 @@ public struct HandlerStatistics: Sendable, Hashable {
     public var sessions = 0
     /// Connections here now.
     public var connections = 0
-    /// Recalls under way now.
+    /// Recalls under way now; short ones, which take no place, are among them.
     public var recallsRunning = 0
     /// Recalls waiting for a place now.
     public var recallsWaiting = 0
