@@ -6,9 +6,9 @@ struct FloodCommand: AsyncParsableCommand {
         commandName: "flood",
         abstract: "Malformed frames and silent connections against a server in use; its memory must not grow.",
         discussion: """
-            Memory is the resident set of the server's process. It is compared after each of two floods with what it \
-            was after as many connections that said hello and left: what many take at once, the allocator keeps for \
-            the next time. Honest sessions go on meanwhile, and are compared at the end.
+            Memory is the resident set of the server's process. A first flood may add half to it. After a second one \
+            it is compared with what as many connections left that said hello and went away: what many take at once, \
+            the allocator keeps for the next time. Honest sessions go on meanwhile, and are compared at the end.
             """)
 
     @OptionGroup var options: Options
