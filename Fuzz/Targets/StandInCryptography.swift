@@ -75,11 +75,11 @@ private struct Mixer {
 
     var digest: Digest {
         var copy = self
-        var writer = ByteWriter(capacity: 32)
-        for _ in 0..<4 {
+        var words = InlineArray<4, UInt64>(repeating: 0)
+        for index in words.indices {
             copy.stir(0)
-            writer.integer(copy.a ^ copy.c)
+            words[index] = copy.a ^ copy.c
         }
-        return Digest(writer.bytes) ?? Digest()
+        return Digest(words.span.bytes) ?? Digest()
     }
 }

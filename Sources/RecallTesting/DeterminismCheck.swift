@@ -32,10 +32,11 @@ public enum DeterminismCheck {
 
     /// - Parameters:
     ///   - host: the kind's instance, with the gateways that its effects need. Effects run here, once.
-    ///   - messages: updates, in order. Requests are passed over.
+    ///   - messages: in order. Requests are answered from the state that they find.
     ///   - processes: how many others to compare with; a leak of hash order can by chance look alike in two.
     ///   - arguments: what starts this program so that it comes to this call again; nil, as at first, for a test's own
-    ///     name if a test runner runs, else for the arguments that this process has.
+    ///     name if Swift Testing runs, else for the arguments that this process has. XCTest wants its own:
+    ///     `["Module.Class/testName"]`.
     ///   - function: the test that the call is in.
     ///   - file: where the call is, which tells it from others.
     ///   - line: as `file`.
@@ -57,9 +58,8 @@ public enum DeterminismCheck {
         var names: [String] = []
         for message in messages {
             let (content, isRequest) = try Self.content(of: message, S.self)
-            if isRequest { continue }
             names.append("\(type(of: message))")
-            script.append(await trial.perform(content))
+            script.append(isRequest ? trial.ask(content) : await trial.perform(content))
         }
         for _ in 0..<max(1, processes) {
             let results = try Child.ask(
@@ -94,8 +94,8 @@ private enum Child {
     static let fileName = "RECALL_DETERMINISM_FILE"
 
     static func ask(
-        _ script: [RecordedUpdate], at place: String, arguments: [String]
-    ) throws -> [UpdateResult] {
+        _ script: [RecordedMessage], at place: String, arguments: [String]
+    ) throws -> [MessageResult] {
         let file = FileManager.default.temporaryDirectory.appending(path: "recall-determinism-\(UUID().uuidString)")
         let answer = URL(filePath: file.path + ".answer")
         defer {
@@ -119,38 +119,39 @@ private enum Child {
             throw RecallError(
                 .misconfigured, "another process, started with \(arguments), did not come to the check at \(place)")
         }
-        return try JSONDecoder().decode([UpdateResult].self, from: data)
+        return try JSONDecoder().decode([MessageResult].self, from: data)
     }
 
     /// Replays what the file holds, writes what came of it, and ends the process.
     static func answer<S: Session>(_ host: S, _ path: String) throws -> Never {
-        let script = try JSONDecoder().decode([RecordedUpdate].self, from: Data(contentsOf: URL(filePath: path)))
+        let script = try JSONDecoder().decode([RecordedMessage].self, from: Data(contentsOf: URL(filePath: path)))
         let trial = DeterminismTrial(host)
         try JSONEncoder().encode(script.map(trial.replay)).write(to: URL(filePath: path + ".answer"))
         exit(0)
     }
 }
 
-/// An update with what it took from outside.
-private struct RecordedUpdate: Codable {
+/// A message, and what it took from outside if it is an update.
+private struct RecordedMessage: Codable {
     var content: [UInt8]
+    var isRequest = false
     var clock: Int64?
     var outcome: [UInt8]?
     /// Refused or failed: never asked again.
     var isSkipped = false
 }
 
-/// What an update showed and left.
-private struct UpdateResult: Codable, Hashable {
+/// What a message showed and left.
+private struct MessageResult: Codable, Hashable {
     var reply: [UInt8]
     var state: [UInt8]
 }
 
-/// One instance, and updates for it.
+/// One instance, and messages for it.
 private final class DeterminismTrial<S: Session> {
     struct Step {
-        let recorded: RecordedUpdate
-        let result: UpdateResult
+        let recorded: RecordedMessage
+        let result: MessageResult
     }
 
     private let hosted: _Hosted
@@ -165,7 +166,7 @@ private final class DeterminismTrial<S: Session> {
     /// Applies an update as a new one.
     func perform(_ content: [UInt8]) async -> Step {
         number = number.next
-        var recorded = RecordedUpdate(content: content)
+        var recorded = RecordedMessage(content: content)
         var reply = ByteWriter()
         var context = UpdateContext(environment: environment, keys: keys, number: number)
         let verdict = hosted.apply(content: content.span.bytes, replaying: false, context: &context, reply: &reply)
@@ -188,11 +189,24 @@ private final class DeterminismTrial<S: Session> {
             recorded.isSkipped = true
             reply = ByteWriter()
         }
-        return Step(recorded: recorded, result: UpdateResult(reply: reply.bytes, state: state))
+        return Step(recorded: recorded, result: MessageResult(reply: reply.bytes, state: state))
     }
 
-    /// Applies one as a recall does.
-    func replay(_ recorded: RecordedUpdate) -> UpdateResult {
+    /// Answers a request.
+    func ask(_ content: [UInt8]) -> Step {
+        let recorded = RecordedMessage(content: content, isRequest: true)
+        return Step(recorded: recorded, result: answer(recorded))
+    }
+
+    private func answer(_ request: RecordedMessage) -> MessageResult {
+        var reply = ByteWriter()
+        let verdict = hosted.request(content: request.content.span.bytes, reply: &reply)
+        return MessageResult(reply: verdict == .replied ? reply.bytes : [], state: state)
+    }
+
+    /// Applies an update as a recall does; answers a request as at first.
+    func replay(_ recorded: RecordedMessage) -> MessageResult {
+        guard !recorded.isRequest else { return answer(recorded) }
         number = number.next
         var reply = ByteWriter()
         var context = UpdateContext(
@@ -207,7 +221,7 @@ private final class DeterminismTrial<S: Session> {
             _ = hosted.apply(
                 content: recorded.content.span.bytes, replaying: true, context: &context, reply: &reply)
         }
-        return UpdateResult(reply: reply.bytes, state: state)
+        return MessageResult(reply: reply.bytes, state: state)
     }
 
     private var state: [UInt8] {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Recall
 import RecallClient
 @testable import RecallCommand
@@ -14,6 +15,7 @@ import Testing
         report.violations = violations
         for each in SimulationFault.allCases where each != fault { report.faults[each.rawValue] = 1 }
         for each in AmbientFault.allCases { report.ambientFaults[each.name] = 2 }
+        for each in TrafficShape.allCases { report.shapes[each.rawValue] = 1 }
         return report
     }
 
@@ -21,7 +23,7 @@ import Testing
         var tally = SimulationTally()
         tally.add(Self.report(1, without: .halfOpen))
         #expect(tally.missing == ["halfOpen"])
-        #expect(tally.table(isComplete: false).contains("never injected: halfOpen"))
+        #expect(tally.table(isComplete: false).contains("never came to be: halfOpen"))
         tally.add(Self.report(2))
         #expect(tally.missing.isEmpty)
         #expect(tally.faults == 2 * SimulationFault.allCases.count - 1 + 4 * AmbientFault.allCases.count)
@@ -58,9 +60,30 @@ import Testing
         #expect(try await exitCode(["--seeds", "3"]) { Self.report($0) } == .success)
         #expect(try await exitCode(["--seeds", "3"]) { Self.report($0, $0 == 3 ? ["1: lost"] : []) } == .failure)
         #expect(try await exitCode(["--seed", "3"]) { Self.report($0, ["1: lost"]) } == .failure)
+        #expect(throws: (any Error).self) { try Simulate.parse(["--seed", "3", "--minutes", "1"]) }
+        #expect(try Simulate.parse(["--seeds", "3", "--minutes", "1"]).seeds == 3)
         // Few runs need not see every fault, many must.
         #expect(try await exitCode(["--seeds", "199"]) { Self.report($0, without: .halfOpen) } == .success)
         #expect(try await exitCode(["--seeds", "200"]) { Self.report($0, without: .halfOpen) } == .failure)
+    }
+
+    @Test func seedsUnderWayAreNamed() async throws {
+        let pipe = Pipe()
+        let watch = SeedWatch(file: pipe.fileHandleForWriting.fileDescriptor)
+        await watch.watch(7) {
+            await watch.watch(12_345_678_901) { watch.tell("it died in a run of one of these seeds:") }
+        }
+        watch.tell("none:")
+        try pipe.fileHandleForWriting.close()
+        let text = String(decoding: try #require(try pipe.fileHandleForReading.readToEnd()), as: UTF8.self)
+        #expect(
+            text == """
+                it died in a run of one of these seeds: 7 12345678901
+                to repeat one of them: recall simulate --seed NUMBER
+                none:
+                to repeat one of them: recall simulate --seed NUMBER
+
+                """)
     }
 
     struct Dice: Session {

@@ -117,6 +117,7 @@ import Testing
 
     /// 16: whatever became of the newest checkpoint, the one before and the messages since lead to the same state.
     @Test func theOlderCheckpointIsEnough() {
+        var compared = 0
         for count in 2...12 {
             let terms = CoreNetwork.terms(checkpoints: CoreNetwork.checkpoints(afterBytes: 6))
             let network = CoreNetwork(servers: 1, terms: terms)
@@ -135,7 +136,9 @@ import Testing
             network.settle()
             #expect(read.reply == client.log.acknowledgedState.description, "\(count) updates")
             #expect(client.log.acknowledgedState.items.count == count)
+            compared += 1
         }
+        #expect(compared > 5)
     }
 
     /// 19: the same seed gives the same run, frame by frame.

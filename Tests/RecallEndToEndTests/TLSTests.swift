@@ -66,14 +66,22 @@ import Testing
             #expect(try await blob.send(Blob.Get(count: 1 << 20)).bytes.count == 1 << 20)
             await blob.close()
             // A server that cannot show who it is, and one that is spoken to in the clear, are no servers.
-            for endpoint in [
-                Endpoint.tcp("127.0.0.1", server.port, tls: try trusting(wrong.certificate)), server.endpoint,
-            ] {
-                let refused = await code {
-                    _ = try await SessionClient<Counter>.open(
-                        at: endpoint, log: .memory, configuration: impatient, logger: .silent)
+            try await withServer(TestServer(Counter(), Blob(), authenticate: authenticate)) { plain in
+                for (endpoint, reason) in [
+                    (
+                        Endpoint.tcp("127.0.0.1", server.port, tls: try trusting(wrong.certificate)),
+                        "certificate is not one that is trusted here"
+                    ),
+                    (.tcp("127.0.0.1", plain.port, tls: try trusting(right.certificate)), "does not speak TLS"),
+                    (server.endpoint, "one with TLS where none was asked for"),
+                ] {
+                    let error = await #expect(throws: RecallError.self) {
+                        _ = try await SessionClient<Counter>.open(
+                            at: endpoint, log: .memory, configuration: impatient, logger: .silent)
+                    }
+                    #expect(error?.code == .unreachable)
+                    #expect(error?.message.contains(reason) == true, "\(error?.message ?? "")")
                 }
-                #expect(refused == .unreachable)
             }
         }
     }

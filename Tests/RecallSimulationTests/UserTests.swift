@@ -29,7 +29,18 @@ import Testing
             }
         }
 
-        static let kind = SessionKind<Tags>("tags", [1: Tag.self, 2: First.self, 3: Drop.self])
+        /// Shows what goes by hash order, and changes nothing.
+        struct Some: RequestMessage {
+            typealias State = Tags.State
+            func reply(from tags: State) -> String { tags.counts.keys.first ?? "" }
+        }
+        struct Count: RequestMessage {
+            typealias State = Tags.State
+            func reply(from tags: State) -> Int { tags.counts.count }
+        }
+
+        static let kind = SessionKind<Tags>(
+            "tags", [1: Tag.self, 2: First.self, 3: Drop.self, 4: Some.self, 5: Count.self])
     }
 
     private static let many: [any Message<Tags.State>] = (0..<40).map { Tags.Tag(name: "tag \($0)") }
@@ -74,6 +85,16 @@ import Testing
         #expect(report.violations.first?.contains("diverged") == true, "\(report.violations)")
     }
 
+    @Test func whatBreaksAKindIsShrunk() async {
+        let whole = await Simulation.run(Dice(), seed: 1) { dice, _ in _ = try await dice.send(Dice.Throw()) }
+        let shrunk = await Simulation.shrink(Dice(), seed: 1, within: .seconds(20)) { dice, _ in
+            _ = try await dice.send(Dice.Throw())
+        }
+        #expect(shrunk.violations.first?.contains("diverged") == true, "\(shrunk.violations)")
+        #expect(shrunk.faults.values.reduce(0, +) < whole.faults.values.reduce(0, +))
+        #expect(!shrunk.transcript.isEmpty)
+    }
+
     @Test(arguments: 1...5 as ClosedRange<UInt64>) func aKindWhoseStateDiffersIsFoundInTheEnd(_ seed: UInt64) async {
         let report = await Simulation.run(Dice(), seed: seed) { dice, _ in try await dice.send(Dice.Hide()) }
         #expect(
@@ -82,13 +103,20 @@ import Testing
     }
 
     @Test func whatIsTheSameEverywherePasses() async throws {
-        #expect(try await DeterminismCheck.run(Tags(), Self.many) == nil)
+        #expect(try await DeterminismCheck.run(Tags(), Self.many + [Tags.Count(), Tags.Tag(name: "more")]) == nil)
     }
 
     @Test func aReplyThatGoesByHashOrderIsNamed() async throws {
         let difference = try await DeterminismCheck.run(Tags(), Self.many + [Tags.First()])
         #expect(difference?.index == 40)
         #expect(difference?.message == "First")
+        #expect(difference?.isReply == true)
+    }
+
+    @Test func aRequestWhoseReplyGoesByHashOrderIsNamed() async throws {
+        let difference = try await DeterminismCheck.run(Tags(), Self.many + [Tags.Count(), Tags.Some()])
+        #expect(difference?.index == 41)
+        #expect(difference?.message == "Some")
         #expect(difference?.isReply == true)
     }
 

@@ -63,8 +63,23 @@ struct TCPConnector: Connector {
             return plain(last)
         case let error as IOError: return Unreached(String(cString: strerror(error.errnoCode)))
         case ChannelError.connectTimeout: return Unreached("nobody answers")
+        case let error as NIOSSLError: return Unreached(trouble("\(error)"))
+        case let error as NIOSSLExtraError:
+            return Unreached(
+                error == .failedToValidateHostname
+                    ? "the server's certificate is one for another name" : trouble("\(error)"))
         default: return error
         }
+    }
+
+    /// What BoringSSL found; it tells its reasons in text only.
+    private static func trouble(_ text: String) -> String {
+        let known = [
+            ("CERTIFICATE_VERIFY_FAILED", "the server's certificate is not one that is trusted here"),
+            ("WRONG_VERSION_NUMBER", "what answers there does not speak TLS"),
+            ("EOF during handshake", "what answers there hung up on TLS; perhaps it does not speak it"),
+        ]
+        return known.first { text.contains($0.0) }?.1 ?? "TLS failed: \(text)"
     }
 
     private struct Unreached: Error, CustomStringConvertible {

@@ -14,8 +14,8 @@ struct Simulate: AsyncParsableCommand {
             run. Each run has a phase full of faults and one without, in which everything must come to rest. What \
             callers were told is compared with what was meant.
 
-            Exits with 0 only if nothing was wrong and, over many seeds, every fault was injected. On a failure the \
-            lowest seed that fails and its shortest scenario are printed.
+            Exits with 0 only if nothing was wrong and, over \(Self.manySeeds) seeds or more, every fault was injected. On a \
+            failure the lowest seed that fails and its shortest scenario are printed.
             """)
 
     @Option(help: ArgumentHelp("Run this seed alone.", valueName: "number"))
@@ -30,7 +30,7 @@ struct Simulate: AsyncParsableCommand {
             valueName: "number"))
     var faults: Int?
 
-    @Option(help: ArgumentHelp("Run seeds for so long.", valueName: "number"))
+    @Option(help: ArgumentHelp("Run seeds for so long at most; alone, for so long.", valueName: "number"))
     var minutes: Double?
 
     @Option(help: ArgumentHelp("The first seed of many.", valueName: "number"))
@@ -57,19 +57,24 @@ struct Simulate: AsyncParsableCommand {
     struct Runs: Sendable {
         var run: @Sendable (_ seed: UInt64, _ isTranscribed: Bool) async -> SimulationReport
         var shrink: @Sendable (_ seed: UInt64) async -> SimulationReport
+        /// Seeds are named if the process dies.
+        var isWatched = false
     }
 
     @TaskLocal static var runs = Runs(
-        run: { await Simulation.run(seed: $0, isTranscribed: $1) }, shrink: { await Simulation.shrink(seed: $0) })
+        run: { await Simulation.run(seed: $0, isTranscribed: $1) }, shrink: { await Simulation.shrink(seed: $0) },
+        isWatched: true)
 
     private static let usualFaults = 200_000
     /// So many runs see every fault.
     private static let manySeeds = 200
 
     func validate() throws {
-        let ends = [seed != nil, seeds != nil, faults != nil, minutes != nil].filter { $0 }.count
-        guard ends <= 1 else {
-            throw ValidationError("only one of --seed, --seeds, --faults and --minutes may be given")
+        guard [seed != nil, seeds != nil, faults != nil].filter({ $0 }).count <= 1 else {
+            throw ValidationError("only one of --seed, --seeds and --faults may be given")
+        }
+        guard seed == nil || minutes == nil else {
+            throw ValidationError("--minutes bounds many seeds: with --from N it runs those from N on")
         }
         guard (1...1_000_000_000_000).contains(faults ?? 1) else {
             throw ValidationError("--faults must be 1 to 1000000000000")
@@ -108,7 +113,7 @@ struct Simulate: AsyncParsableCommand {
         if let failure = tally.failure, !transcript { tally.shrunk = await Self.runs.shrink(failure.seed) }
         tally.seconds = (ContinuousClock.now - began) / .seconds(1)
         // Few runs need not see everything.
-        let isComplete = seed != nil || (seeds ?? .max) < Self.manySeeds || tally.missing.isEmpty
+        let isComplete = tally.seeds < Self.manySeeds || tally.missing.isEmpty
         if json {
             try Output.line(tally.json(isComplete: isComplete))
         } else {
@@ -123,7 +128,12 @@ struct Simulate: AsyncParsableCommand {
         let faults = faults ?? (seeds == nil && minutes == nil ? Self.usualFaults : .max)
         let showsProgress = !json && Output.isTerminal
         let runs = Self.runs
-        await SeedRunner(jobs: jobs) { await runs.run($0, false) }.run(from: from) { report in
+        let watch = runs.isWatched ? SeedWatch.begin() : nil
+        let runner = SeedRunner(jobs: jobs) { seed in
+            guard let watch else { return await runs.run(seed, false) }
+            return await watch.watch(seed) { await runs.run(seed, false) }
+        }
+        await runner.run(from: from) { report in
             tally.add(report)
             if showsProgress {
                 FileHandle.standardOutput.write(Data("\r\(tally.progress)\u{1b}[K".utf8))

@@ -24,6 +24,7 @@ struct SimulationTally {
         guard var sum = totals else { return totals = report }
         for (fault, count) in report.faults { sum.faults[fault, default: 0] += count }
         for (fault, count) in report.ambientFaults { sum.ambientFaults[fault, default: 0] += count }
+        sum.shapes.merge(report.shapes, uniquingKeysWith: +)
         sum.simulatedSeconds += report.simulatedSeconds
         sum.events += report.events
         sum.messages += report.messages
@@ -35,9 +36,10 @@ struct SimulationTally {
         totals = sum
     }
 
-    /// Faults that were never injected.
+    /// Faults that were never injected, and shapes of work that no session had.
     var missing: [String] {
-        SimulationFault.allCases.map(\.rawValue).filter { (totals?.faults[$0] ?? 0) == 0 }
+        TrafficShape.allCases.map(\.rawValue).filter { (totals?.shapes[$0] ?? 0) == 0 }.map { "sessions of \($0)" }
+            + SimulationFault.allCases.map(\.rawValue).filter { (totals?.faults[$0] ?? 0) == 0 }
             + AmbientFault.allCases.map(\.name).filter { (totals?.ambientFaults[$0] ?? 0) == 0 }
     }
 
@@ -83,13 +85,15 @@ struct SimulationTally {
             lines += transcript
         }
         lines += rows.map { padded($0.0, grouped($0.1)) }
+        lines.append(padded("sessions", grouped(totals?.shapes.values.reduce(0, +) ?? 0)))
+        lines += TrafficShape.allCases.map { padded("    \($0.rawValue)", grouped(totals?.shapes[$0.rawValue] ?? 0)) }
         lines += faultRows
         lines.append(padded("digest", shownDigest))
         lines.append(padded("took", "\(Int(seconds)).\(Int(seconds * 10) % 10) s"))
         if let failure {
             lines.append("NOT AS IT SHOULD BE; to repeat it: recall simulate --seed \(failure.seed)")
         } else if !isComplete {
-            lines.append("Nothing was wrong, but never injected: \(missing.joined(separator: ", "))")
+            lines.append("Nothing was wrong, but never came to be: \(missing.joined(separator: ", "))")
         } else {
             lines.append("Nothing was wrong.")
         }
@@ -109,6 +113,11 @@ struct SimulationTally {
         for (name, value) in rows {
             members[JSONText(name == "simulated seconds" ? "simulatedSeconds" : name)] = number(value)
         }
+        members["sessions"] = .object(
+            Dictionary(
+                uniqueKeysWithValues: TrafficShape.allCases.map {
+                    (JSONText($0.rawValue), number(totals?.shapes[$0.rawValue] ?? 0))
+                }))
         members["faults"] = number(faults)
         members["planned"] = .object(
             Dictionary(

@@ -11,6 +11,7 @@ public enum SimulationFault: String, CaseIterable, Sendable, Codable {
     case slowDisk, failDisk, fillDisk, crashInWrite
     // The network.
     case cutConnection, halfOpen, delayDeliveries, lateFrames, repeatFrames, replayConnection, moveClient
+    case staleServer
     // Messages.
     case poisonMessage, spoilState
     // What one side says, and the other must notice.
@@ -95,7 +96,7 @@ struct Scenario: Sendable {
         }
         let isNarrow = random.chance(40)
         // Much depends on copies that stay where their client left them, and on effects whose copy is gone.
-        let frequent: [SimulationFault] = [.moveClient, .moveClient, .deleteCopy]
+        let frequent: [SimulationFault] = [.moveClient, .staleServer, .deleteCopy]
         let count = pace.counts.randomElement(using: &random) ?? 10
         faults = (0..<count).map { _ in
             let choices = random.chance(25) ? frequent : isNarrow || random.chance(30) ? favourites : all

@@ -25,7 +25,7 @@ final class Injector: @unchecked Sendable {
         case .crashClient, .losePower, .pauseClient, .restoreBackup: injectIntoClient(fault, &random)
         case .deleteCopy, .slowDisk, .failDisk, .fillDisk, .crashInWrite: injectIntoMember(fault, &random)
         case .cutConnection, .halfOpen, .delayDeliveries, .lateFrames, .repeatFrames, .replayConnection, .moveClient,
-            .alterDeterminants, .alterOffer, .alterConfirmation:
+            .staleServer, .alterDeterminants, .alterOffer, .alterConfirmation:
             injectIntoNetwork(fault, &random)
         case .poisonMessage: world.order(.kill)
         case .spoilState: world.order(.spoil)
@@ -167,21 +167,18 @@ final class Injector: @unchecked Sendable {
             else { return }
             world.injected(fault, "\(member.name) on \(server.name)")
             handler.deleteSession(session)
+        // These count when something is slow or fails.
         case .slowDisk:
-            world.injected(fault, member.name)
-            member.store.latency = Int64.random(in: 20_000_000...2_000_000_000, using: &random)
-            world.timeline.after(pause(&random)) { member.store.latency = 1_000_000 }
-        case .failDisk, .fillDisk:
-            world.injected(fault, member.name)
-            let count = Int.random(in: 1...3, using: &random)
-            if let medium = member.store.medium as? SQLiteMedium {
-                medium.fail(count, isFull: fault == .fillDisk)
-                world.timeline.after(pause(&random)) { medium.recover() }
-            } else {
-                member.store.failures = (
-                    count, fault == .failDisk ? "the disk cannot be written" : "the disk is full"
-                )
+            member.store.slowDown(by: Int64.random(in: 20_000_000...2_000_000_000, using: &random)) {
+                [unowned world, name = member.name] in world.injected(fault, name)
             }
+            world.timeline.after(pause(&random)) { member.store.speedUp() }
+        case .failDisk, .fillDisk:
+            let count = Int.random(in: 1...3, using: &random)
+            let recovers = member.store.fail(count, isFull: fault == .fillDisk) {
+                [unowned world, name = member.name] in world.injected(fault, name)
+            }
+            if let recovers { world.timeline.after(pause(&random), recovers) }
         default: break
         }
     }
@@ -203,7 +200,7 @@ final class Injector: @unchecked Sendable {
 
     private func injectIntoNetwork(_ fault: SimulationFault, _ random: inout SeededGenerator) {
         if fault == .replayConnection { return replay(&random) }
-        if fault == .lateFrames || fault == .moveClient { return abandon(fault, &random) }
+        if [.lateFrames, .moveClient, .staleServer].contains(fault) { return abandon(fault, &random) }
         let open = world.network.connections.filter { $0.isOpenAtClient && $0.isOpenAtServer }
         guard let connection = open.randomElement(using: &random) else { return }
         let delay = Int64.random(in: 0...1_000_000_000, using: &random)
@@ -255,27 +252,35 @@ final class Injector: @unchecked Sendable {
         let open = world.network.connections.filter { $0.isOpenAtClient && $0.isOpenAtServer }
         guard fault == .lateFrames || world.servers.count > 1, let connection = open.randomElement(using: &random)
         else { return }
-        world.injected(fault, "\(connection.id)")
         if fault == .lateFrames {
             connection.up.stall(until: world.timeline.now + pause(&random))
         } else {
             for client in world.clients where client.process === connection.client { client.server += 1 }
         }
-        let comesBack = fault == .moveClient && random.chance(80)
         // Long enough for another server to go on with all, or with a part of what was under way.
         let pause = [5_000_000, 20_000_000, 100_000_000, 500_000_000].randomElement(using: &random) ?? 0
         // Something is to be under way.
         world.timeline.after(Int64.random(in: 0...300_000_000, using: &random)) { [self] in
+            let isThere = connection.isOpenAtClient && connection.isOpenAtServer
+            if isThere, fault == .moveClient || fault == .lateFrames && connection.up.isHoldingUp {
+                world.injected(fault, "\(connection.id)")
+            }
             connection.down.sever(tellsAfter: 0)
-            if comesBack { world.timeline.after(Int64(pause)) { [self] in comeBack(connection) } }
+            if fault == .staleServer { world.timeline.after(Int64(pause)) { [self] in comeBack(connection) } }
         }
     }
 
-    /// A client that was moved finds its way back to the server that has its old copies.
+    /// A client that was moved finds its way back to the server that has its old copies. Counts if one of them is
+    /// behind what its log has learnt elsewhere.
     private func comeBack(_ former: SimulatedConnection) {
         guard !world.isCalm, let client = world.clients.first(where: { $0.process === former.client }),
             let server = world.servers.firstIndex(where: { $0.life?.process === former.server })
         else { return }
+        let stale = client.members.first { member in
+            let status = member.session.flatMap { world.servers[server].life?.run?.status(of: $0) }
+            return status.map { $0.hasCopy && $0.head.number.rawValue < member.store.view.acknowledged } ?? false
+        }
+        if let stale { world.injected(.staleServer, "\(stale.name) comes back to \(world.servers[server].name)") }
         client.server = server
         for connection in world.network.connections where connection.client === client.process {
             connection.down.sever(tellsAfter: 0)

@@ -113,7 +113,16 @@ final class SimulatedWorld: @unchecked Sendable {
     /// FNV-1a over whatever tells one run from another.
     func mix(_ value: UInt64) { digest = (digest ^ value) &* 0x100_0000_01b3 }
 
-    func mix(_ bytes: some Sequence<UInt8>) { for byte in bytes { mix(UInt64(byte)) } }
+    /// All of them, eight at a time: frames may be long.
+    func mix(_ bytes: ArraySlice<UInt8>) {
+        var word: UInt64 = 0, count = 0
+        for byte in bytes {
+            word = word << 8 | UInt64(byte)
+            count += 1
+            if count % 8 == 0 { mix(word) }
+        }
+        if count % 8 != 0 { mix(word) }
+    }
 
     func count(_ what: WritableKeyPath<Counts, Int>, _ amount: Int = 1) { counts[keyPath: what] += amount }
 
@@ -180,8 +189,7 @@ final class SimulatedWorld: @unchecked Sendable {
         for client in clients {
             client.resume()
             for member in client.members {
-                member.store.failures.count = 0
-                (member.store.medium as? SQLiteMedium)?.calmDown()
+                member.store.calmDown()
             }
             if !client.isUp { client.restart(after: 100_000_000) }
         }

@@ -30,8 +30,10 @@ public enum Simulation {
     /// Runs one seed with a kind of your own in place of the simulation's.
     ///
     /// What is watched is then less: that no promise of the protocol is broken, that every message comes to an end,
-    /// and that in the end each server's state is the one which a replay of the client's log makes. A kind that is not
-    /// deterministic shows as a session that is refused `diverged` if its replies differ, else by its state in the end.
+    /// and that in the end each server's state is the one which a replay of the client's log makes, in this process and
+    /// with the library's own code. What an answer should be only the kind knows, and its caller may judge. A kind that
+    /// is not deterministic shows as a session that is refused `diverged` if its replies differ, else by its state in
+    /// the end. Faults that take messages of the simulation's own, poison and forged histories, do not happen.
     ///
     /// ```swift
     /// let report = await Simulation.run(Counter(), seed: 42) { counter, random in
@@ -63,6 +65,19 @@ public enum Simulation {
     ///   it does not fail.
     public static func shrink(seed: UInt64, within limit: Duration = .seconds(60)) async -> SimulationReport {
         await onThread { Shrinker(seed: seed, limit: limit).run() }
+    }
+
+    /// The same with a kind of your own: see `run`.
+    public static func shrink<S: Session>(
+        _ host: S, seed: UInt64, within limit: Duration = .seconds(60),
+        traffic: @escaping @Sendable (SessionClient<S>, inout SimulationRandom) async throws -> Void
+    ) async -> SimulationReport {
+        let population = UserPopulation(host: host, traffic: traffic)
+        return await onThread {
+            Shrinker(
+                seed: seed, limit: limit, simulate: { SimulationRun.run($0, population, isTranscribed: $1) }
+            ).run()
+        }
     }
 
     /// All of a run happens on one thread, which is not one of the concurrency pool's.

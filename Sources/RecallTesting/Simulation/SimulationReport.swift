@@ -8,6 +8,8 @@ public struct SimulationReport: Sendable, Hashable, Codable {
     public var faults: [String: Int] = [:]
     /// How often each of the small faults that happen all the time did.
     public var ambientFaults: [String: Int] = [:]
+    /// How many sessions there were of each shape of work.
+    public var shapes: [String: Int] = [:]
     /// Virtual time, in seconds.
     public var simulatedSeconds: Double = 0
     /// Events that happened in it.
@@ -43,6 +45,9 @@ extension SimulationReport {
                 let count = world.weather.counts[Int($0.rawValue)]
                 return count > 0 ? ($0.name, count) : nil
             })
+        if world.population.isOwn {
+            shapes = Dictionary(world.members.map { ($0.shape.rawValue, 1) }, uniquingKeysWith: +)
+        }
         simulatedSeconds = Double(world.timeline.now / 1_000_000) / 1000
         events = world.timeline.count
         let counts = world.counts

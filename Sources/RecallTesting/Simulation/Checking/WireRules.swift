@@ -11,6 +11,8 @@ final class WireStream: @unchecked Sendable {
     fileprivate var isAttached = false
     /// The server has said that there is no session any more.
     fileprivate var hasEnded = false
+    /// The server recalls the session on another stream, which attached later.
+    fileprivate var isLeft = false
     /// What the server's last recall asks the client to go on after.
     fileprivate var asked: WirePosition?
     /// The digests of determinants that were acknowledged and confirmed here, by number.
@@ -27,8 +29,7 @@ extension Checker {
         toServer: Bool
     ) {
         world.mix(UInt64(connection.id) << 32 | UInt64(whole.count))
-        world.mix(whole.prefix(16))
-        world.mix(whole.suffix(8))
+        world.mix(whole)
         switch frame {
         case .other(type: 0x0b), .other(type: 0x4b): break  // signs of life
         default: world.note("\(connection.id) \(toServer ? "->" : "<-") \(connection.server.name) \(frame)")
@@ -121,9 +122,10 @@ extension Checker {
             violate("5: \(stream.server) says \(frame) to \(member.name), whose session had ended there")
         }
         switch frame {
-        case .attached:
+        case .attached(_, let replayed):
             if stream.isAttached { violate("5: \(stream.server) attaches \(member.name) twice on a stream") }
             stream.isAttached = true
+            replays(replayed, stream)
         case .acknowledgement(_, _, let last, let inputs):
             visible(frame, stream, connection, number)
             if let other = stream.confirmed[last] ?? stream.acknowledged[last], other != inputs {
@@ -133,9 +135,8 @@ extension Checker {
         case .reply: visible(frame, stream, connection, number)
         case .recall(_, let position):
             stream.asked = position
-            if stream.isAttached { violate("5: \(stream.server) recalls \(member.name), whose session is live") }
-        case .credit:
-            if stream.isAttached { violate("5: \(stream.server) recalls \(member.name), whose session is live") }
+            recalls(stream)
+        case .credit: recalls(stream)
         case .offer(_, let isAdoption):
             if isAdoption { member.adoptionOffers.insert(stream.server) }
             if stream.isAttached == isAdoption {
@@ -148,6 +149,30 @@ extension Checker {
             stream.hasEnded = true
             member.refusals[code, default: []].insert(stream.server)
         default: break
+        }
+    }
+
+    /// One recall of a session at a time on a server: who attaches anew takes it along to another stream.
+    private func recalls(_ stream: WireStream) {
+        let member = stream.member
+        if stream.isAttached { violate("5: \(stream.server) recalls \(member.name), whose session is live") }
+        if stream.isLeft { violate("6: \(stream.server) recalls \(member.name) on two streams at once") }
+        let before = recalling[stream.server]?[member.name]
+        guard before !== stream else { return }
+        before?.isLeft = true
+        recalling[stream.server, default: [:]][member.name] = stream
+    }
+
+    /// No more than the log has since the older of its checkpoints. (Only what a copy misses, it may be, and that begins
+    /// before the newer one.)
+    private func replays(_ count: UInt64, _ stream: WireStream) {
+        let member = stream.member
+        let view = member.store.view
+        let start = view.checkpoints.dropFirst().first ?? view.base
+        if count > view.acknowledged - min(start, view.acknowledged) {
+            violate(
+                "14: \(stream.server) replays \(count) updates of \(member.name), whose log is at \(view.place) with "
+                    + "checkpoints at \(view.checkpoints)")
         }
     }
 

@@ -32,6 +32,7 @@ final class SQLiteMedium: LogMedium, @unchecked Sendable {
             if folders > 2 { files.remove("\(name)-\(folders - 2)") }
             disk = try SimulatedDisk(folder: try files.folder("\(name)-\(folders)"), image: image)
             disk.onFault = onFault
+            disk.onOrderedFault = onOrderedFault
             self.disk = disk
             guard SimulatedFiles.add(disk) else { throw RecallError(.logFailed, "SQLite takes no file system") }
             files.onRemove.append { SimulatedFiles.remove(disk) }
@@ -81,6 +82,9 @@ final class SQLiteMedium: LogMedium, @unchecked Sendable {
 
     /// Told of everything that fails.
     var onFault: () -> Void = {}
+
+    /// Told of what fails for `fail`.
+    var onOrderedFault: () -> Void = {}
 
     /// Told of everything that fails for `failOne`.
     var onFailure: (SimulatedDisk.Operation) -> Void = { _ in }

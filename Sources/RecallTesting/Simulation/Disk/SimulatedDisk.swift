@@ -40,6 +40,8 @@ final class SimulatedDisk: @unchecked Sendable {
     private(set) var captured: Image?
     /// Told of everything that fails.
     var onFault: () -> Void = {}
+    /// Told of what fails because of `failures` or `isFull`.
+    var onOrderedFault: () -> Void = {}
 
     init(folder: URL, image: Image) throws {
         self.folder = folder
@@ -63,6 +65,7 @@ final class SimulatedDisk: @unchecked Sendable {
         if fails(.write) { return true }
         guard failures > 0 || isFull else { return false }
         failures = max(0, failures - 1)
+        onOrderedFault()
         onFault()
         return true
     }
@@ -93,6 +96,7 @@ final class SimulatedDisk: @unchecked Sendable {
     func willTruncate(_ name: String, to length: Int) -> Bool {
         guard failures == 0 else {
             failures -= 1
+            onOrderedFault()
             onFault()
             return false
         }

@@ -201,6 +201,9 @@ final class ByteStream: @unchecked Sendable {
         if let onStall { self.onStall = onStall }
     }
 
+    /// Something that was sent waits for a stall to end.
+    var isHoldingUp: Bool { stalledUntil > timeline.now && lastArrival >= stalledUntil }
+
     /// This end's process died, or closed the connection: nothing more is handed to it. The other end is not told here.
     func stopReceiving() {
         (isReceiving, arrived) = (false, [])

@@ -3,7 +3,7 @@ internal import RecallClient
 internal import RecallCore
 
 /// How a member's caller behaves.
-enum TrafficShape: String, CaseIterable {
+package enum TrafficShape: String, CaseIterable {
     case counters, accounts, text, effects, idle, bursts, huge, mixed
 }
 

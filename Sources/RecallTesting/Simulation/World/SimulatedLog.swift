@@ -75,10 +75,7 @@ class SimulatedLog: MessageLog, @unchecked Sendable {
         guard !process.isDead else { throw died }
         if store.weather.strikes(.failWrite) { try failWrite() }
         if let medium = store.medium as? SQLiteMedium, store.weather.strikes(.failSync) { medium.failOne(.sync) }
-        guard store.failures.count > 0 else { return }
-        store.failures.count -= 1
-        store.faulted()
-        throw RecallError(.logFailed, store.failures.text)
+        try store.failIfOrdered()
     }
 
     /// Of a file it is the next write that fails, in the middle of what the log does.
@@ -90,6 +87,7 @@ class SimulatedLog: MessageLog, @unchecked Sendable {
     }
 
     private func pass(_ fault: AmbientFault) async throws {
+        store.operationBegan()
         let time = Int64(process.draw() % UInt64(max(1, store.latency / 2)))
         let due = process.timeline.now + time
         let late = store.weather.strikes(fault) ? store.weather.delay() : 0

@@ -28,7 +28,10 @@ final class SimulatedStore: @unchecked Sendable {
     /// Nanoseconds that an operation takes, at most.
     var latency: Int64 = 0
     /// So many of the next operations fail, with this text.
-    var failures = (count: 0, text: "")
+    private var failures = (count: 0, text: "")
+    /// Told once, when an operation is slow that was to be, and when one fails.
+    private var onSlowness: (() -> Void)?
+    private var onFailure: (() -> Void)?
     /// What failed since the process began that has it open.
     private(set) var faults = 0
 
@@ -39,6 +42,10 @@ final class SimulatedStore: @unchecked Sendable {
     init(_ medium: any LogMedium, seed: UInt64, _ weather: Weather) {
         (self.medium, random, self.weather) = (medium, SeededGenerator(seed: seed), weather)
         guard let medium = medium as? SQLiteMedium else { return }
+        medium.onOrderedFault = { [unowned self] in
+            onFailure?()
+            onFailure = nil
+        }
         medium.onFailure = { weather.count($0.fault) }
         medium.onFault = { [unowned self] in faults += 1 }
     }
@@ -70,7 +77,7 @@ final class SimulatedStore: @unchecked Sendable {
 
     /// The process that had it open died, or the whole machine did.
     func died(isPowerLoss: Bool, random: inout SeededGenerator) {
-        (failures.count, faults) = (0, 0)
+        (failures.count, faults, onFailure) = (0, 0, nil)
         if isPowerLoss { hasLostPower = true }
         let finished = steps.count
         if let unfinished {
@@ -88,6 +95,47 @@ final class SimulatedStore: @unchecked Sendable {
         guard medium.restoreBackup(steps: steps.count, random: &random) else { return false }
         least = 0
         return true
+    }
+
+    // MARK: What is done to the disk
+
+    /// Every operation takes up to so many nanoseconds from now on.
+    func slowDown(by latency: Int64, _ onSlowness: @escaping () -> Void) {
+        (self.latency, self.onSlowness) = (latency, onSlowness)
+    }
+
+    func speedUp() { (latency, onSlowness) = (1_000_000, nil) }
+
+    func operationBegan() {
+        onSlowness?()
+        onSlowness = nil
+    }
+
+    /// So many of the next writes fail. What is returned ends that, for a medium on which it does not end by itself.
+    func fail(_ count: Int, isFull: Bool, _ onFailure: @escaping () -> Void) -> (() -> Void)? {
+        self.onFailure = onFailure
+        guard let medium = medium as? SQLiteMedium else {
+            failures = (count, isFull ? "the disk is full" : "the disk cannot be written")
+            return nil
+        }
+        medium.fail(count, isFull: isFull)
+        return { medium.recover() }
+    }
+
+    /// Throws if this operation is one of those that are to fail.
+    func failIfOrdered() throws(RecallError) {
+        guard failures.count > 0 else { return }
+        failures.count -= 1
+        onFailure?()
+        onFailure = nil
+        faulted()
+        throw RecallError(.logFailed, failures.text)
+    }
+
+    /// Nothing more fails.
+    func calmDown() {
+        failures.count = 0
+        (medium as? SQLiteMedium)?.calmDown()
     }
 
     // MARK: Opening
