@@ -14,8 +14,8 @@ struct Simulate: AsyncParsableCommand {
             run. Each run has a phase full of faults and one without, in which everything must come to rest. What \
             callers were told is compared with what was meant.
 
-            Exits with 0 only if nothing was wrong and, over \(Self.manySeeds) seeds or more, every fault was injected. On a \
-            failure the lowest seed that fails and its shortest scenario are printed.
+            Exits with 0 only if nothing was wrong and, over \(Self.manySeeds) seeds or more, every fault was \
+            injected. On a failure the lowest seed that fails and its shortest scenario are printed.
             """)
 
     @Option(help: ArgumentHelp("Run this seed alone.", valueName: "number"))

@@ -18,7 +18,7 @@ final class Checker: @unchecked Sendable {
     /// Positions that members told a life of a server that their logs hold: by its process's name and theirs.
     var claimed: [String: [String: [UInt64: Set<WirePosition>]]] = [:]
 
-    /// The stream on which a life of a server recalls a member's session, or did last: by its process's name and theirs.
+    /// The stream on which a life of a server recalls a member's session, or did last, by both names.
     var recalling: [String: [String: WireStream]] = [:]
 
     /// What a server may lay a death to, and how many of its deaths.
