@@ -11,12 +11,17 @@ import Testing
         limits.concurrent = 1
         var admission = RecallAdmission(limits)
         #expect(admission.request(SlotID(0), from: ConnectionID(1), bytes: 1) == .admitted)
+        #expect(admission.request(SlotID(2), from: ConnectionID(1), bytes: 1) == .waiting)
         for round in 0..<10_000 {
             #expect(admission.request(SlotID(1), from: ConnectionID(UInt64(round)), bytes: 1) == .waiting)
             admission.finish(SlotID(1))
         }
         #expect(admission.ticketCount < 200)
-        #expect(admission.waitingCount == 0)
+        #expect(admission.waitingCount == 1)
+        // Who stayed has its turn.
+        admission.finish(SlotID(0))
+        #expect(admission.next() == SlotID(2))
+        #expect(admission.next() == nil)
     }
 
     /// A second attach with a larger checkpoint kept the place of the first, and its share of the memory.

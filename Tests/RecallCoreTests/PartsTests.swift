@@ -278,4 +278,33 @@ import Testing
         peer.say(HistorySegment(stream: peer.stream, recall: peer.recall, index: 0)) { $0.integer(UInt64(0)) }
         #expect(peer.hear() == ["refused windowExceeded"])
     }
+
+    @Test func aWindowHasNothingOutsideOfIt() {
+        let start = Position(number: SequenceNumber(3), seal: Digest(), inputs: Digest())
+        let window = CopyWindow(confirmed: start)
+        #expect(window.entry(at: SequenceNumber(3)) == nil)
+        #expect(window.entry(at: SequenceNumber(4)) == nil)
+        #expect(window.position(at: SequenceNumber(2)) == nil)
+        #expect(window.position(at: SequenceNumber(3)) == start)
+    }
+
+    @Test func acknowledgementsAreEqualInAllTheirParts() {
+        let receipt = Receipt(
+            position: .start, outputs: Digest(), time: WallTime(nanoseconds: 1), mac: Digest())
+        var other = receipt
+        other.time = WallTime(nanoseconds: 2)
+        let outcome: [(number: SequenceNumber, bytes: [UInt8])] = [(SequenceNumber(1), [1])]
+        let entry = LoggedAcknowledgement(determinants: outcome, receipt: receipt)
+        #expect(entry == LoggedAcknowledgement(determinants: outcome, receipt: receipt))
+        #expect(Set([entry, LoggedAcknowledgement(determinants: outcome, receipt: receipt)]).count == 1)
+        for different in [
+            LoggedAcknowledgement(determinants: outcome, receipt: other),
+            LoggedAcknowledgement(determinants: outcome, receipt: receipt, supersedes: SequenceNumber(1)),
+            LoggedAcknowledgement(determinants: [], receipt: receipt),
+            LoggedAcknowledgement(determinants: [(SequenceNumber(1), [2])], receipt: receipt),
+            LoggedAcknowledgement(determinants: [(SequenceNumber(2), [1])], receipt: receipt),
+        ] {
+            #expect(entry != different)
+        }
+    }
 }

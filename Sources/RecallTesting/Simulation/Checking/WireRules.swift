@@ -171,7 +171,7 @@ extension Checker {
         let start = view.checkpoints.dropFirst().first ?? view.base
         if count > view.acknowledged - min(start, view.acknowledged) {
             violate(
-                "14: \(stream.server) replays \(count) updates of \(member.name), whose log is at \(view.place), "
+                "14: \(stream.server) replays \(count) updates of \(member.name), its log is at \(view.place), "
                     + "with checkpoints at \(view.checkpoints)")
         }
     }
