@@ -33,11 +33,11 @@ struct Serve: AsyncParsableCommand {
     @Option var idleMilliseconds: Int?
 
     func run() async throws {
+        let tls = try tls.map { try Certificate(in: $0).server }
         switch role {
-        case "echo": try await EchoServer.run()
+        case "echo": try await EchoServer.run(tls: tls)
         case "sealed": try await EchoServer.run(sealed: true)
         case "recall":
-            let tls = try tls.map { try Certificate(in: $0).server }
             try await RecallServerRole.run(
                 tls: tls, port: port, admission: !freely,
                 idleLimit: idleMilliseconds.map { .milliseconds($0) })
@@ -85,7 +85,7 @@ struct Run: AsyncParsableCommand {
         pace.idleSessions = idleSessions ?? pace.idleSessions
         let suite = try Suite(
             pace, folder: NSTemporaryDirectory() + "/recall-bench-\(getpid())",
-            command: "make bench" + (quick ? " QUICK=1" : ""))
+            command: command)
         defer { suite.end() }
         let started = ContinuousClock.now
         for group in groups.isEmpty ? Group.allCases : groups {
@@ -94,6 +94,13 @@ struct Run: AsyncParsableCommand {
             try write(suite.report, suite.say)
         }
         print(json ? try suite.report.encoded : suite.report.table)
+    }
+
+    /// What gives these figures again. A recording is not named: `RECALL_RECORDINGS` says where it is.
+    private var command: String {
+        let options = groups.map(\.rawValue) + (idleSessions.map { ["--idle-sessions", "\($0)"] } ?? [])
+        let words = options.isEmpty ? "" : " BENCH=\"\(options.joined(separator: " "))\""
+        return "make bench" + (quick ? " QUICK=1" : "") + words
     }
 
     private func measure(_ group: Group, _ suite: Suite) async throws {

@@ -53,6 +53,35 @@ struct Tally: Session {
         }
     }
 
+    /// The same in the compact codec: 36 bytes.
+    struct CompactNote: UpdateMessage, BinaryCodable {
+        typealias State = TallyState
+        var amount: Int
+        var account: Int
+        var text: String
+
+        func update(_ state: inout TallyState) {
+            state.count &+= 1
+            state.sum &+= UInt64(truncatingIfNeeded: amount)
+        }
+
+        init(amount: Int, account: Int, text: String) {
+            (self.amount, self.account, self.text) = (amount, account, text)
+        }
+        func write(to writer: inout ByteWriter) {
+            writer.integer(UInt64(bitPattern: Int64(amount)))
+            writer.integer(UInt64(bitPattern: Int64(account)))
+            writer.bytes.append(contentsOf: text.utf8)
+        }
+        init(reading reader: inout ByteReader) throws(WireError) {
+            amount = Int(Int64(bitPattern: try reader.integer()))
+            account = Int(Int64(bitPattern: try reader.integer()))
+            let bytes = try reader.take(reader.remaining)
+            guard let text = bytes.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else { throw .malformed }
+            self.text = text
+        }
+    }
+
     struct Count: RequestMessage, BinaryCodable {
         typealias State = TallyState
         func reply(from state: TallyState) -> UInt64 { state.count }
@@ -62,7 +91,7 @@ struct Tally: Session {
         init(reading reader: inout ByteReader) throws(WireError) {}
     }
 
-    static let kind = SessionKind<Tally>("tally", [1: Put.self, 2: Note.self, 3: Count.self])
+    static let kind = SessionKind<Tally>("tally", [1: Put.self, 2: Note.self, 3: Count.self, 4: CompactNote.self])
 }
 
 /// The same without checkpoints: its history is replayed whole.

@@ -61,54 +61,71 @@ extension Suite {
         }
         for (connections, window) in [(1, 1), (1, 16), (16, 1), (16, 256), (50, 1), (50, 16)] {
             let run = Pipelined.Run(connections: connections, window: window)
-            var contenders = [
-                Contender("Recall, memory log", server: recall) {
-                    try await Self.load(connections, window, $0).measure(port: recallPort)
-                }
-            ]
-            for full in [false, true] {
-                contenders.append(
-                    Contender("Recall, SQLite log (\(full ? "disk" : "process"))", server: recall) { [self] in
-                        try await sendToFile(
-                            recallPort, Self.load(connections, window, $0), full: full, seconds: $0)
-                    })
-            }
-            for (name, redis) in [("Redis, everysec", everysec), ("Redis, always", always)] {
-                guard let redis else { continue }
-                contenders.append(
-                    Contender(name, server: redis.child) {
-                        try await Pipelined.measure({ .redisSet(bytes: 256) }, port: redis.port, run.lasting($0))
-                    })
-            }
-            if let postgres {
-                for durable in [false, true] {
-                    contenders.append(
-                        Contender("PostgreSQL, \(durable ? "durable" : "synchronous_commit off")") {
-                            try await Pipelined.measure(
-                                {
-                                    .postgresInsert(
-                                        user: Postgres.user, database: "postgres", bytes: 256, durable: durable)
-                                },
-                                port: postgres.port, run.lasting($0))
-                        })
-                }
-            }
+            let contenders =
+                recallContenders(recall, recallPort, run)
+                + Self.contenders([("Redis, everysec", everysec), ("Redis, always", always)], postgres, run)
             try await compare("alternatives", "\(connections) connections, window \(window)", contenders)
         }
         if let postgres {
-            let rate = try postgres.readBack()
+            var rates: [Double] = []
+            for _ in 0..<pace.rounds { rates.append(try await postgres.readBack().perSecond) }
             report.figures.append(
                 Figure(
                     group: "replay", setting: "reading back", contender: "PostgreSQL, SELECT", unit: "1/s",
-                    rounds: [rate.perSecond]))
+                    rounds: rates))
+            say("  replay, reading back: PostgreSQL, SELECT \(Int(rates.median))")
         }
     }
 
-    private static func load(_ connections: Int, _ window: Int, _ seconds: Double) -> RecallLoad {
+    private func recallContenders(_ server: Child, _ port: Int, _ run: Pipelined.Run) -> [Contender] {
+        var contenders = [
+            Contender("Recall, memory log", server: server) { try await Self.load(run, $0).measure(port: port) }
+        ]
+        if run.window > 1 {
+            // Each message followed, as those of the others are.
+            contenders.append(
+                Contender("Recall, memory log, one by one", server: server) {
+                    var load = Self.load(run, $0)
+                    load.way = .onLoop
+                    return try await load.measure(port: port)
+                })
+        }
+        for full in [false, true] {
+            contenders.append(
+                Contender("Recall, SQLite log (\(full ? "disk" : "process"))", server: server) { [self] in
+                    try await sendToFile(port, Self.load(run, $0), full: full, seconds: $0)
+                })
+        }
+        return contenders
+    }
+
+    private static func contenders(
+        _ servers: [(String, Redis?)], _ postgres: Postgres?, _ run: Pipelined.Run
+    ) -> [Contender] {
+        var contenders: [Contender] = []
+        for case (let name, let redis?) in servers {
+            contenders.append(
+                Contender(name, server: redis.child) {
+                    try await Pipelined.measure({ .redisSet(bytes: 256) }, port: redis.port, run.lasting($0))
+                })
+        }
+        guard let postgres else { return contenders }
+        for durable in [false, true] {
+            contenders.append(
+                Contender("PostgreSQL, \(durable ? "durable" : "synchronous_commit off")") {
+                    try await Pipelined.measure(
+                        { .postgresInsert(user: Postgres.user, database: "postgres", bytes: 256, durable: durable) },
+                        port: postgres.port, run.lasting($0))
+                })
+        }
+        return contenders
+    }
+
+    private static func load(_ run: Pipelined.Run, _ seconds: Double) -> RecallLoad {
         var load = RecallLoad()
-        (load.sessions, load.connections, load.window, load.bytes) = (connections, connections, window, 256)
-        load.seconds = seconds
-        if window == 1 { load.way = .onLoop }
+        (load.sessions, load.connections) = (run.connections, run.connections)
+        (load.window, load.bytes, load.seconds) = (run.window, 256, seconds)
+        if run.window == 1 { load.way = .onLoop }
         return load
     }
 

@@ -13,14 +13,17 @@ extension Suite {
         let server = try Child.role("serve", "recall")
         defer { server.end() }
         let port = try await server.port()
-        let warm = try await Crowd.open(1000, connections: 1000, port: port, updates: 1)
-        let before = try server.residentBytes
-        let crowd = try await Crowd.open(1000, connections: 1000, port: port, updates: 1)
+        var crowds = [try await Crowd.open(1000, connections: 1000, port: port, updates: 1)]
+        var each: [Double] = []
         try await Self.rest()
-        let each = Double(try server.residentBytes - before) / 1000
-        take("memory", 1000, "connection, with a session that idles", "bytes", [each])
-        await crowd.close()
-        await warm.close()
+        for _ in 0..<pace.rounds {
+            let before = try server.residentBytes
+            crowds.append(try await Crowd.open(1000, connections: 1000, port: port, updates: 1))
+            try await Self.rest()
+            each.append(Double(try server.residentBytes - before) / 1000)
+        }
+        take("memory", 1000, "connection, with a session that idles", "bytes", each)
+        for crowd in crowds { await crowd.close() }
     }
 
     /// A server that deletes its sessions after a second without use. What the allocator keeps for the next ones is
@@ -31,7 +34,7 @@ extension Suite {
         let port = try await server.port()
         let count = pace.idleSessions / 10
         var crowds: [Crowd] = [], resident: [Double] = []
-        for _ in 0..<3 {
+        for _ in 0...pace.rounds {
             crowds.append(try await Crowd.open(count, connections: 1, port: port, updates: 1))
             try await server.evicted()
             resident.append(Double(try server.residentBytes))
@@ -57,7 +60,7 @@ extension Suite {
     }
 
     /// What waits for a quiet moment, as confirmations do, comes; and sessions rest after a second.
-    private static func rest() async throws { try await Task.sleep(for: .seconds(4)) }
+    static func rest() async throws { try await Task.sleep(for: .seconds(4)) }
 }
 
 extension Child {

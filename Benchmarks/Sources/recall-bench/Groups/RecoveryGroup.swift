@@ -6,49 +6,74 @@ extension Suite {
     /// How long a session takes to come back, against the length of its history.
     func measureRecovery() async throws {
         say("recovery: recalls against the length of the history")
-        for count in pace.histories {
-            try await recover(EndlessTally.self, "without checkpoints", count)
-            try await recover(Tally.self, "with checkpoints", count)
-            try replayByHand(count)
-            if count >= 1000, Redis.path != nil { try await loadRedis(count) }
-        }
+        for count in pace.histories { try await measureRecovery(of: count) }
     }
 
-    private func recover<S: Session>(
-        _ kind: S.Type, _ name: String, _ count: Int
-    ) async throws where S.State == TallyState {
-        let log = MemoryLog()
-        try await Self.fill(kind, log, count)
-        var whole: [Double] = [], inside: [Double] = [], peaks: [Double] = [], wire: [Double] = []
-        for _ in 0..<(count > 100_000 ? min(3, pace.rounds) : pace.rounds) {
+    /// Rounds of all contenders alternate.
+    private func measureRecovery(of count: Int) async throws {
+        let (whole, kept) = (MemoryLog(), MemoryLog())
+        try await Self.fill(EndlessTally.self, whole, count)
+        try await Self.fill(Tally.self, kept, count)
+        let history = HandLoop.history(messages: count, bytes: 65)
+        let aof = count >= 1000 && Redis.path != nil ? try await RedisAOF(count, in: folder) : nil
+        defer { aof?.remove() }
+        var (without, with): ([Recall], [Recall]) = ([], [])
+        var byHand: [Rate] = [], loads: [Double] = []
+        for _ in 0..<pace.rounds {
+            without.append(try await Recall(EndlessTally.self, whole, expecting: count))
+            with.append(try await Recall(Tally.self, kept, expecting: count))
+            byHand.append(try HandLoop.replay(history))
+            if let aof { loads.append(try await aof.load()) }
+        }
+        for (name, recalls) in [("without checkpoints", without), ("with checkpoints", with)] {
+            take("recovery", count, name, "s", recalls.map(\.whole))
+            take("recovery", count, name + ", inside the server", "s", recalls.map(\.inside))
+            take("recall cost", count, name + ": on the wire", "bytes", recalls.map(\.wire))
+            take("recall cost", count, name + ": server's growth at its peak", "bytes", recalls.map(\.growth))
+            take("replay", count, name, "1/s", recalls.map { Double(count) / max($0.inside, 1e-6) })
+        }
+        take("recovery", count, "hand-written loop", "s", byHand.map(\.seconds))
+        take("replay", count, "hand-written loop", "1/s", byHand.map(\.perSecond))
+        take("recovery", count, "Redis, loading its AOF", "s", loads)
+    }
+
+    /// A session that comes back on a server that does not know it.
+    private struct Recall {
+        /// Seconds: for the caller, and as the server counts them.
+        let whole: Double
+        let inside: Double
+        /// Bytes.
+        let wire: Double
+        let growth: Double
+
+        init<S: Session>(
+            _ kind: S.Type, _ log: MemoryLog, expecting count: Int
+        ) async throws where S.State == TallyState {
             let server = try Child.role("serve", "recall")
             defer { server.end() }
             let port = try await server.port()
-            let (resident, carried) = (try server.residentBytes, try Self.loopbackBytes())
+            let (resident, carried) = (try server.residentBytes, try Suite.loopbackBytes())
             let client = try await SessionClient<S>.resume(
                 at: .tcp("127.0.0.1", port), log: log, logger: RecallLoad.logger)
             let started = ContinuousClock.now
             guard try await client.send(Tally.Count()) == UInt64(count) else { throw BenchError("a false recall") }
-            whole.append((ContinuousClock.now - started).seconds)
-            wire.append(Double(try Self.loopbackBytes() - carried))
+            whole = (ContinuousClock.now - started).seconds
+            wire = Double(try Suite.loopbackBytes() - carried)
+            var inside = 0.0
             for await notice in client.notices {
                 if case .recalled(_, let duration) = notice {
-                    inside.append(duration.seconds)
+                    inside = duration.seconds
                     break
                 }
             }
-            peaks.append(Double(try server.peakBytes - resident))
+            self.inside = inside
+            growth = Double(try server.peakBytes - resident)
             await client.close()
         }
-        take("recovery", count, name, "s", whole)
-        take("recall cost", count, name + ": on the wire", "bytes", wire)
-        take("recall cost", count, name + ": server's growth at its peak", "bytes", peaks)
-        take("recovery", count, name + ", inside the server", "s", inside)
-        take("replay", count, name, "1/s", inside.map { Double(count) / max($0, 1e-6) })
     }
 
     /// What the loopback interface has carried: a machine at rest carries nothing else meanwhile.
-    private static func loopbackBytes() throws -> Int {
+    fileprivate static func loopbackBytes() throws -> Int {
         let lines = try String(contentsOfFile: "/proc/net/dev", encoding: .utf8).split(separator: "\n")
         let fields = lines.first { $0.contains("lo:") }?.split { $0 == " " || $0 == ":" } ?? []
         guard fields.count > 1, let bytes = Int(fields[1]) else { throw BenchError("/proc/net/dev has no lo") }
@@ -71,35 +96,6 @@ extension Suite {
         await client.close()
     }
 
-    private func replayByHand(_ count: Int) throws {
-        let history = HandLoop.history(messages: count, bytes: 65)
-        let rates = try (0..<pace.rounds).map { _ in try HandLoop.replay(history) }
-        take("recovery", count, "hand-written loop", "s", rates.map(\.seconds))
-        take("replay", count, "hand-written loop", "1/s", rates.map(\.perSecond))
-    }
-
-    /// A Redis that starts with as many updates in its append-only file.
-    private func loadRedis(_ count: Int) async throws {
-        let folder = folder + "/aof-\(count)"
-        var redis = try await Redis(folder: folder, fsync: "everysec")
-        let exchange: @Sendable () -> Exchange = {
-            var exchange = Exchange.redisSet(bytes: 64)
-            exchange.limit = count
-            return exchange
-        }
-        _ = try await Pipelined.measure(exchange, port: redis.port, .init(connections: 1, window: 256, seconds: 600))
-        redis.end()
-        var seconds: [Double] = []
-        for _ in 0..<min(3, pace.rounds) {
-            let started = ContinuousClock.now
-            redis = try await Redis(folder: folder, fsync: "everysec")
-            seconds.append((ContinuousClock.now - started).seconds)
-            redis.end()
-        }
-        try? FileManager.default.removeItem(atPath: folder)
-        take("recovery", count, "Redis, loading its AOF", "s", seconds)
-    }
-
     func take(
         _ group: String, _ count: Int, _ contender: String, _ unit: String, _ rounds: [Double],
         notes: [String: Double]? = nil
@@ -112,4 +108,29 @@ extension Suite {
         let text = value < 100 ? String(format: "%.4f", value) : "\(Int(value))"
         say("  \(group), \(count): \(contender) \(text) \(unit)")
     }
+}
+
+/// As many updates in Redis's append-only file, and a Redis that starts with it.
+struct RedisAOF {
+    private let folder: String
+
+    init(_ count: Int, in parent: String) async throws {
+        folder = parent + "/aof-\(count)"
+        let redis = try await Redis(folder: folder, fsync: "everysec")
+        defer { redis.end() }
+        var exchange = Exchange.redisSet(bytes: 64)
+        exchange.limit = count
+        let updates = exchange
+        _ = try await Pipelined.measure({ updates }, port: redis.port, .init(connections: 1, window: 256, seconds: 600))
+    }
+
+    /// Seconds that loading takes, by Redis's own account: its start is left out.
+    func load() async throws -> Double {
+        let redis = try await Redis(folder: folder, fsync: "everysec")
+        redis.end()
+        guard redis.loading > 0 else { throw BenchError("Redis did not say how long it took to load its file") }
+        return redis.loading
+    }
+
+    func remove() { try? FileManager.default.removeItem(atPath: folder) }
 }

@@ -3,35 +3,52 @@ internal import Recall
 internal import RecallClient
 
 extension Suite {
-    /// A recording of somebody typing, sent edit by edit, then recalled whole.
+    /// A recording of somebody typing, sent edit by edit, then recalled: so many edits of it, and all.
     func measureTyping(_ path: String?) async throws {
-        guard let path else { return say("typing: skipped; --trace names no recording") }
+        guard let path else { return say("typing: skipped; RECALL_RECORDINGS names no folder with the recording") }
         say("typing: \(URL(filePath: path).lastPathComponent)")
         let edits = try Typing.edits(in: path)
-        let log = MemoryLog()
-        var typed = 0.0
-        do {
-            let server = try Child.role("serve", "recall")
-            defer { server.end() }
-            let client = try await SessionClient<Typing>.open(
-                at: .tcp("127.0.0.1", try await server.port()), log: log, logger: RecallLoad.logger)
-            let started = ContinuousClock.now
-            try await client.send(contentsOf: edits)
-            typed = (ContinuousClock.now - started).seconds
-            await client.close()
+        for count in pace.histories.filter({ $0 < edits.count }) + [edits.count] {
+            let (whole, kept) = (MemoryLog(), MemoryLog())
+            let typed = try await type(edits.prefix(count), Typing.self, whole)
+            _ = try await type(edits.prefix(count), KeptTyping.self, kept)
+            var (without, with): ([Double], [Double]) = ([], [])
+            for _ in 0..<pace.rounds {
+                without.append(try await recall(Typing.self, whole))
+                with.append(try await recall(KeptTyping.self, kept))
+            }
+            take("typing", count, "text, without checkpoints", "s", without, notes: ["typing it, s": typed])
+            take("typing", count, "text, with checkpoints", "s", with)
         }
-        var seconds: [Double] = []
-        for _ in 0..<pace.rounds {
-            let server = try Child.role("serve", "recall")
-            defer { server.end() }
-            let client = try await SessionClient<Typing>.resume(
-                at: .tcp("127.0.0.1", try await server.port()), log: log, logger: RecallLoad.logger)
-            let started = ContinuousClock.now
-            _ = try await client.send(Typing.Length())
-            seconds.append((ContinuousClock.now - started).seconds)
-            await client.close()
-        }
-        take("typing", edits.count, "recall, without checkpoints", "s", seconds, notes: ["typing it, s": typed])
+    }
+
+    private func type<S: Session>(
+        _ edits: ArraySlice<Typing.Edit>, _ kind: S.Type, _ log: MemoryLog
+    ) async throws -> Double where S.State == Typing.State {
+        let server = try Child.role("serve", "recall")
+        defer { server.end() }
+        let client = try await SessionClient<S>.open(
+            at: .tcp("127.0.0.1", try await server.port()), log: log, logger: RecallLoad.logger)
+        let started = ContinuousClock.now
+        try await client.send(contentsOf: edits)
+        let seconds = (ContinuousClock.now - started).seconds
+        await client.close()
+        return seconds
+    }
+
+    /// Seconds until a server that does not know the session has answered.
+    private func recall<S: Session>(
+        _ kind: S.Type, _ log: MemoryLog
+    ) async throws -> Double where S.State == Typing.State {
+        let server = try Child.role("serve", "recall")
+        defer { server.end() }
+        let client = try await SessionClient<S>.resume(
+            at: .tcp("127.0.0.1", try await server.port()), log: log, logger: RecallLoad.logger)
+        let started = ContinuousClock.now
+        _ = try await client.send(Typing.Length())
+        let seconds = (ContinuousClock.now - started).seconds
+        await client.close()
+        return seconds
     }
 }
 
@@ -107,6 +124,12 @@ struct Typing: Session {
             }
         }
     }
+}
+
+/// The same with checkpoints.
+struct KeptTyping: Session {
+    typealias State = Typing.State
+    static let kind = SessionKind<KeptTyping>("kept-typing", [1: Typing.Edit.self, 2: Typing.Length.self])
 }
 
 /// A text as an array with a hole where the last edit was.

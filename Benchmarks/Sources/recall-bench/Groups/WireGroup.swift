@@ -16,17 +16,25 @@ extension Suite {
         }
         try await compare(
             "codec", "about 60 bytes",
-            [loads.updates("compact") { _ in }, loads.updates("JSON") { $0.isJSON = true }])
+            [loads.updates("compact") { $0.content = .compact }, loads.updates("JSON") { $0.content = .json }])
         for (sessions, connections) in [(64, 1), (1000, 1), (1000, 64)] {
-            try await compare(
-                "sessions", "\(sessions) sessions, \(connections) connections",
-                [
-                    loads.updates("batches") {
-                        ($0.sessions, $0.connections, $0.window) = (sessions, connections, 16)
-                    }
-                ])
+            for window in [1, 16, 256] { try await measureSessions(loads, sessions, connections, window) }
         }
-        try await measureTLS(beside: loads.updates("plain TCP") { _ in })
+        for window in [1, 16, 256] { try await measureTLS(loads, window) }
+    }
+
+    /// Beside an echo with as many messages under way on each connection, as far as they are not beyond all measure.
+    private func measureSessions(
+        _ loads: WireLoads, _ sessions: Int, _ connections: Int, _ window: Int
+    ) async throws {
+        try await compare(
+            "sessions", "\(sessions) sessions, \(connections) connections, window \(window)",
+            [
+                loads.echo(connections, min(4096, sessions * window / connections)),
+                loads.updates("batches") {
+                    ($0.sessions, $0.connections, $0.window) = (sessions, connections, window)
+                },
+            ])
     }
 
     private func measureWindows(_ loads: WireLoads) async throws {
@@ -49,6 +57,7 @@ extension Suite {
             "wire", "1 connection, window 256",
             [
                 loads.echo(1, 256),
+                loads.echo(1, 256, part: 64),
                 loads.sealed(1, 256),
                 loads.updates("batches") { _ in },
                 loads.updates("send, on the loop") { $0.way = .onLoop },
@@ -62,19 +71,28 @@ extension Suite {
             ])
     }
 
-    private func measureTLS(beside plain: Contender) async throws {
+    private func measureTLS(_ loads: WireLoads, _ window: Int) async throws {
         let certificate = try Certificate(folder: folder)
         let server = try Child.role("serve", "recall", "--tls", folder)
-        defer { server.end() }
-        let port = try await server.port()
+        let echo = try Child.role("serve", "echo", "--tls", folder)
+        defer {
+            server.end()
+            echo.end()
+        }
+        let (port, echoPort) = (try await server.port(), try await echo.port())
         try await compare(
-            "TLS", "1 connection, window 256",
+            "TLS", "1 connection, window \(window)",
             [
-                plain,
+                loads.updates("plain TCP") { $0.window = window },
                 Contender("TLS", server: server) {
                     var load = RecallLoad()
-                    (load.seconds, load.tls) = ($0, certificate.client)
+                    (load.window, load.seconds, load.tls) = (window, $0, certificate.client)
                     return try await load.measure(port: port)
+                },
+                Contender("echo, TLS", server: echo) {
+                    try await Pipelined.measure(
+                        { .echo(bytes: 64) }, port: echoPort,
+                        .init(connections: 1, window: window, seconds: $0, tls: certificate.client))
                 },
             ])
     }
@@ -111,10 +129,12 @@ private struct WireLoads {
         }
     }
 
-    func echo(_ connections: Int, _ window: Int, bytes: Int = 64) -> Suite.Contender {
-        Suite.Contender("echo", server: echo) { [echoPort] in
+    /// - Parameter part: so many messages go out with one write at most; 0 for all that there are.
+    func echo(_ connections: Int, _ window: Int, bytes: Int = 64, part: Int = 0) -> Suite.Contender {
+        Suite.Contender(part > 0 ? "echo, in parts of \(part)" : "echo", server: echo) { [echoPort] in
             try await Pipelined.measure(
-                { .echo(bytes: bytes) }, port: echoPort, .init(connections: connections, window: window, seconds: $0))
+                { .echo(bytes: bytes, part: part > 0 ? part : .max) }, port: echoPort,
+                .init(connections: connections, window: window, seconds: $0))
         }
     }
 

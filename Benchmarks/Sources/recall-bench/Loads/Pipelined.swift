@@ -1,11 +1,12 @@
 internal import NIOCore
 internal import NIOPosix
+internal import NIOSSL
 internal import Synchronization
 
 /// A protocol in which requests are answered in order: what to send, and how to count the answers.
 struct Exchange: Sendable {
-    /// Appends the request of that number.
-    var request: @Sendable (Int, inout ByteBuffer) -> Void
+    /// Appends the requests of those numbers, of one write.
+    var requests: @Sendable (Range<Int>, inout ByteBuffer) -> Void
     /// Takes whole answers out of the bytes and counts them; throws on an error that the peer reports.
     var answers: @Sendable (inout ByteBuffer) throws -> Int
     /// What is said once, before the first request, and how many answers it has.
@@ -15,8 +16,6 @@ struct Exchange: Sendable {
     var limit = Int.max
     /// Requests that go out with one write at most.
     var part = Int.max
-    /// Appends what goes behind the requests of one write.
-    var ending: @Sendable (inout ByteBuffer) -> Void = { _ in }
 }
 
 /// Keeps so many requests under way on each of so many connections, one write for all that one read allows: as good a
@@ -26,6 +25,7 @@ enum Pipelined {
         var connections = 1
         var window = 256
         var seconds = 1.0
+        var tls: TLSConfiguration?
     }
 
     /// - Parameter exchange: makes what one connection says.
@@ -42,6 +42,10 @@ enum Pipelined {
                 )
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
+                        if let tls = run.tls {
+                            try channel.pipeline.syncOperations.addHandler(
+                                NIOSSLClientHandler(context: NIOSSLContext(configuration: tls), serverHostname: nil))
+                        }
                         try channel.pipeline.syncOperations.addHandler(
                             Handler(exchange(), window: run.window, promise: channel.eventLoop.makePromise()))
                     }
@@ -111,12 +115,9 @@ enum Pipelined {
         private func sendPart(_ count: Int, on channel: any Channel) {
             let now = NIODeadline.now()
             var buffer = channel.allocator.buffer(capacity: 4096)
-            for _ in 0..<count {
-                sendTimes[sent % window] = now
-                exchange.request(sent, &buffer)
-                sent += 1
-            }
-            exchange.ending(&buffer)
+            for number in sent..<(sent + count) { sendTimes[number % window] = now }
+            exchange.requests(sent..<(sent + count), &buffer)
+            sent += count
             channel.writeAndFlush(buffer, promise: nil)
         }
 
@@ -161,15 +162,18 @@ enum Pipelined {
 
 extension Exchange {
     /// Messages of so many bytes, sent back as they come.
-    static func echo(bytes count: Int) -> Exchange {
+    ///
+    /// - Parameter part: so many go out with one write at most.
+    static func echo(bytes count: Int, part: Int = .max) -> Exchange {
         let message = [UInt8](repeating: 7, count: count)
         return Exchange(
-            request: { _, buffer in buffer.writeBytes(message) },
+            requests: { numbers, buffer in for _ in numbers { buffer.writeBytes(message) } },
             answers: { buffer in
                 let whole = buffer.readableBytes / count
                 buffer.moveReaderIndex(forwardBy: whole * count)
                 return whole
-            })
+            },
+            part: part)
     }
 
     /// Messages of so many bytes, each sealed in a chain, with the seal behind those of one write; a number of messages
@@ -179,30 +183,38 @@ extension Exchange {
         let message = [UInt8](repeating: 7, count: count)
         let chain = Mutex(HandChain())
         return Exchange(
-            request: { _, buffer in
-                message.withUnsafeBytes { bytes in chain.withLock { $0.add(bytes) } }
-                buffer.writeInteger(UInt32(count))
-                buffer.writeBytes(message)
+            requests: { numbers, buffer in
+                chain.withLock { chain in
+                    for _ in numbers {
+                        message.withUnsafeBytes { chain.add($0) }
+                        buffer.writeInteger(UInt32(count))
+                        buffer.writeBytes(message)
+                    }
+                    buffer.writeInteger(UInt32(0))
+                    buffer.writeBytes(chain.seal)
+                }
             },
             answers: { buffer in
                 var whole = 0
                 while let number = buffer.readSealedAnswer() { whole += number }
                 return whole
             },
-            part: 64,
-            ending: { buffer in
-                buffer.writeInteger(UInt32(0))
-                buffer.writeBytes(chain.withLock { $0.seal })
-            })
+            part: 64)
     }
 
     /// `SET` of a value of so many bytes under one of 100,000 keys (RESP 2).
     static func redisSet(bytes count: Int) -> Exchange {
-        let value = String(repeating: "x", count: count)
+        let head = Array("*3\r\n$3\r\nSET\r\n$9\r\nkey:".utf8)
+        let tail = Array("\r\n$\(count)\r\n\(String(repeating: "x", count: count))\r\n".utf8)
         return Exchange(
-            request: { number, buffer in
-                let key = "key:\(100_000 + number % 100_000)"
-                buffer.writeString("*3\r\n$3\r\nSET\r\n$\(key.utf8.count)\r\n\(key)\r\n$\(count)\r\n\(value)\r\n")
+            requests: { numbers, buffer in
+                for number in numbers {
+                    buffer.writeBytes(head)
+                    for place in [10_000, 1000, 100, 10, 1] {
+                        buffer.writeInteger(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number / place % 10))
+                    }
+                    buffer.writeBytes(tail)
+                }
             },
             answers: { buffer in
                 var whole = 0

@@ -2,22 +2,27 @@
 struct Rate: Sendable {
     var count: Int
     var seconds: Double
-    /// Nanoseconds from a message's sending to its answer, ascending; empty if messages were not followed one by one.
+    /// Nanoseconds from a message's sending to its answer, in no order; empty if messages were not followed one by one.
     var latencies: [UInt32]
 
     init(count: Int, seconds: Double) { (self.count, self.seconds, latencies) = (count, seconds, []) }
 
     init(latencies: [UInt32], seconds: Double) {
-        (count, self.seconds, self.latencies) = (latencies.count, seconds, latencies.sorted())
+        (count, self.seconds, self.latencies) = (latencies.count, seconds, latencies)
     }
 
     var perSecond: Double { Double(count) / seconds }
 
-    /// Microseconds; `fraction` 0.5 is the median.
-    func latency(_ fraction: Double) -> Double? {
-        guard !latencies.isEmpty else { return nil }
-        return Double(latencies[min(latencies.count - 1, Int(Double(latencies.count) * fraction))]) / 1000
+    /// Microseconds that no more than so large a part of the messages took, by names like `p99`.
+    var percentiles: [String: Double] {
+        let sorted = latencies.sorted()
+        guard !sorted.isEmpty else { return [:] }
+        return Self.fractions.mapValues { fraction in
+            Double(sorted[min(sorted.count - 1, Int(Double(sorted.count) * fraction))]) / 1000
+        }
     }
+
+    private static let fractions = ["p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999]
 }
 
 extension Duration {

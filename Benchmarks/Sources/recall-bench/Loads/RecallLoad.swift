@@ -11,10 +11,17 @@ struct RecallLoad: Sendable {
     var window = 256
     var seconds = 1.0
     var bytes = 64
-    /// JSON messages in place of bytes.
-    var isJSON = false
+    var content = Content.bytes
     var tls: TLSConfiguration?
     var way = Way.batches
+
+    /// What its messages are.
+    enum Content: Sendable {
+        /// So many bytes.
+        case bytes
+        /// Two numbers and a word, in the default codec, and in the compact one.
+        case json, compact
+    }
 
     /// How an application sends.
     enum Way: Sendable {
@@ -57,8 +64,19 @@ struct RecallLoad: Sendable {
     }()
 
     private func sendBatches(_ clients: [SessionClient<Tally>]) async throws -> Rate {
-        let put = Tally.Put(bytes: [UInt8](repeating: 7, count: bytes))
-        let note = Tally.Note(amount: 12345, account: 42, text: "a note of some length")
+        switch content {
+        case .bytes: try await sendBatches(of: Tally.Put(bytes: [UInt8](repeating: 7, count: bytes)), clients)
+        case .json:
+            try await sendBatches(of: Tally.Note(amount: 12345, account: 42, text: "a note of some length"), clients)
+        case .compact:
+            try await sendBatches(
+                of: Tally.CompactNote(amount: 12345, account: 42, text: "a note of some length"), clients)
+        }
+    }
+
+    private func sendBatches<M: UpdateMessage>(
+        of message: M, _ clients: [SessionClient<Tally>]
+    ) async throws -> Rate where M.State == TallyState {
         let size = max(window * 4, 64)
         let started = ContinuousClock.now
         let end = started + .nanoseconds(Int64(seconds * 1e9))
@@ -68,11 +86,7 @@ struct RecallLoad: Sendable {
                     tasks.addTask {
                         var count = 0
                         while ContinuousClock.now < end {
-                            if isJSON {
-                                try await client.send(contentsOf: repeatElement(note, count: size))
-                            } else {
-                                try await client.send(contentsOf: repeatElement(put, count: size))
-                            }
+                            _ = try await client.send(contentsOf: repeatElement(message, count: size))
                             count += size
                         }
                         return count

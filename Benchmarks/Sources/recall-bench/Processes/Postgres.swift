@@ -46,17 +46,13 @@ final class Postgres {
         child.end(signal: SIGINT)
     }
 
-    /// Rows read back per second by `SELECT`, as a recovery by replay would.
-    func readBack() throws -> Rate {
-        let started = ContinuousClock.now
-        let text = try Self.run(
-            (Self.folder ?? "") + "/psql",
-            [
-                "-h", "127.0.0.1", "-p", "\(port)", "-U", Self.user, "-q", "-t", "-A", "-c",
-                "SELECT number, bytes FROM updates ORDER BY number LIMIT 1000000", "postgres",
-            ])
-        let seconds = (ContinuousClock.now - started).seconds
-        return Rate(count: text.utf8.count { $0 == UInt8(ascii: "\n") }, seconds: seconds)
+    /// Rows read back by `SELECT`, as a recovery by replay would, by the client that measured the `INSERT`s.
+    func readBack() async throws -> Rate {
+        let rows = PostgresRows()
+        let rate = try await Pipelined.measure(
+            { .postgresSelect(user: Self.user, database: "postgres", limit: 1_000_000, rows: rows) }, port: port,
+            .init(connections: 1, window: 1, seconds: 600))
+        return Rate(count: rows.count, seconds: rate.seconds)
     }
 
     private static func command(_ path: String, _ arguments: [String], asNobody: Bool) -> (String, [String]) {

@@ -4,6 +4,8 @@ internal import Foundation
 final class Redis {
     let child: Child
     let port: Int
+    /// Seconds that it took to load its append-only file, by its own account; 0 if there was none.
+    let loading: Double
 
     static var path: String? {
         ["/usr/bin/redis-server", "/usr/local/bin/redis-server"].first {
@@ -22,9 +24,16 @@ final class Redis {
                 "--port", "\(port)", "--bind", "127.0.0.1", "--dir", folder, "--appendonly", "yes", "--appendfsync",
                 fsync, "--save", "", "--auto-aof-rewrite-percentage", "0", "--daemonize", "no",
             ])
+        var loading = 0.0
         while true {
-            if try await child.line().contains("eady to accept connections") { break }
+            let line = try await child.line()
+            // Its base file and the increments each have a line, and then there is one for all.
+            if let seconds = line.firstMatch(of: /DB loaded from append only file: ([0-9.]+) seconds/)?.1 {
+                loading = Double(seconds) ?? 0
+            }
+            if line.contains("eady to accept connections") { break }
         }
+        self.loading = loading
     }
 
     func end() {

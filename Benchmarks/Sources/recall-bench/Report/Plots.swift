@@ -26,7 +26,8 @@ struct Plots {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         var names: [String] = []
         for (name, script) in [
-            ("throughput", throughput), ("latency", latency), ("recovery", recovery), ("storm", storm),
+            ("throughput", throughput), ("latency", latency), ("latency-pipelined", pipelinedLatency),
+            ("recovery", recovery), ("storm", storm),
         ] {
             guard let script else { continue }
             let file = folder + "/" + name + ".gnuplot"
@@ -77,11 +78,22 @@ struct Plots {
     }
 
     private var latency: String? {
-        let figures = (report.figures("wire") + report.figures("alternatives")).filter {
-            // Recall with a memory log is there already, as `send`.
-            $0.latency != nil && $0.setting.hasPrefix("1 connection") && $0.setting.hasSuffix("window 1")
-                && $0.contender != "Recall, memory log"
-        }
+        latency(
+            (report.figures("wire") + report.figures("alternatives")).filter {
+                // Recall with a memory log is there already, as `send`.
+                $0.setting.hasPrefix("1 connection") && $0.setting.hasSuffix("window 1")
+                    && $0.contender != "Recall, memory log"
+            }, "one message at a time")
+    }
+
+    private var pipelinedLatency: String? {
+        latency(
+            report.figures("alternatives").filter { $0.setting == "50 connections, window 16" },
+            "50 connections, 16 messages under way on each")
+    }
+
+    private func latency(_ figures: [Figure], _ title: String) -> String? {
+        let figures = figures.filter { $0.latency != nil }
         guard !figures.isEmpty else { return nil }
         var data = "", parts: [String] = []
         for (index, figure) in figures.enumerated() {
@@ -96,7 +108,7 @@ struct Plots {
             )
         }
         return data + """
-            set logscale y; set xrange [-0.2:3.2]; set ylabel "microseconds, one message at a time"
+            set logscale y; set xrange [-0.2:3.2]; set ylabel "microseconds, \(title)"
             plot \(parts.joined(separator: ", "))
 
             """
@@ -104,22 +116,18 @@ struct Plots {
 
     private var recovery: String? {
         lines(
-            "recovery", x: "updates in the history", y: "seconds until the session answers",
-            leaveOut: { $0.hasSuffix("inside the server") }, { $0.median })
+            report.figures("recovery").filter { !$0.contender.hasSuffix("inside the server") }
+                + report.figures("typing"),
+            x: "updates in the history", y: "seconds until the session answers", \.median)
     }
 
     private var storm: String? {
         lines(
-            "storm", x: "sessions that come back at once", y: "seconds until 99 % have answered",
-            { figure in
-                figure.latency?["p99"].map { $0 / 1e6 } ?? figure.median
-            })
+            report.figures("storm"), x: "sessions that come back at once", y: "seconds until 99 % have answered"
+        ) { figure in figure.latency?["p99"].map { $0 / 1e6 } ?? figure.median }
     }
 
-    private func lines(
-        _ group: String, x: String, y: String, leaveOut: (String) -> Bool = { _ in false }, _ value: (Figure) -> Double
-    ) -> String? {
-        let figures = report.figures(group).filter { !leaveOut($0.contender) }
+    private func lines(_ figures: [Figure], x: String, y: String, _ value: (Figure) -> Double) -> String? {
         guard !figures.isEmpty else { return nil }
         var data = "", parts: [String] = []
         for (index, name) in contenders(figures).enumerated() {

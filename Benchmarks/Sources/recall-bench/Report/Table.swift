@@ -28,16 +28,23 @@ extension Report {
         "wire": "Updates of 64 bytes beside an echo",
         "payload": "Payloads, window 256",
         "codec": "Codecs",
-        "sessions": "Sessions, window 16",
+        "sessions": "Many sessions beside an echo of as many messages under way",
         "log": "Logs, window 256",
         "alternatives": "256-byte updates beside Redis and PostgreSQL",
         "replay": "Replay, messages a second",
         "recall cost": "What a recall takes: bytes on the loopback interface, growth of the server's resident memory",
-        "recovery": "Recovery, seconds until a session answers",
-        "typing": "A recording of typing",
+        "recovery": "Recovery: time until a session answers",
+        "typing": "A recording of typing: so many edits, and all",
         "storm": "Storms: all sessions of a dead server at once",
+        "storm memory": "Storms: the new server's memory over the old one's",
         "memory": "Memory",
     ]
+
+    /// In which a figure has digits to read, and how many of them its own has.
+    private static func unit(of figure: Figure) -> (String, Double) {
+        guard figure.unit == "s", figure.median < 1 else { return (figure.unit, 1) }
+        return figure.median < 0.001 ? ("us", 1e6) : ("ms", 1e3)
+    }
 
     private static func rows(_ figures: [Figure]) -> [String] {
         let followed = figures.contains { $0.latency != nil }, counted = figures.contains { $0.clientCPU != nil }
@@ -46,8 +53,9 @@ extension Report {
         if counted { header += " CPU of client and server, ns |" }
         var lines = [header, "|" + String(repeating: "---|", count: header.count { $0 == "|" } - 1)]
         for figure in figures {
-            var line = "| \(figure.setting) | \(figure.contender) | \(figure.median.short) \(figure.unit) | "
-            line += "\((figure.rounds.min() ?? 0).short) and \((figure.rounds.max() ?? 0).short) |"
+            let (unit, scale) = unit(of: figure)
+            var line = "| \(figure.setting) | \(figure.contender) | \((figure.median * scale).short) \(unit) | "
+            line += "\(((figure.rounds.min() ?? 0) * scale).short) and \(((figure.rounds.max() ?? 0) * scale).short) |"
             if followed {
                 line += " \(figure.latency?["p50"]?.short ?? "") | \(figure.latency?["p99"]?.short ?? "") |"
             }

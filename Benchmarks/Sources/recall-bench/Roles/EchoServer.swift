@@ -1,10 +1,12 @@
 internal import NIOCore
 internal import NIOPosix
+internal import NIOSSL
 
 /// Sends back what comes, one write for each read: the least that a server can do. Or verifies it (`SealedServer`).
 enum EchoServer {
-    static func run(sealed: Bool = false) async throws {
+    static func run(sealed: Bool = false, tls: TLSConfiguration? = nil) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let context = try tls.map { try NIOSSLContext(configuration: $0) }
         let channel = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 4096)
             .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
@@ -16,6 +18,7 @@ enum EchoServer {
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
+                    if let context { try pipeline.addHandler(NIOSSLServerHandler(context: context)) }
                     if sealed {
                         try pipeline.addHandler(SealedServer.Handler())
                     } else {

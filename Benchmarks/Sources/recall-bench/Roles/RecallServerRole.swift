@@ -21,7 +21,7 @@ enum RecallServerRole {
             configuration.recallMemory = 1 << 40
         }
         let handler = try SessionHandler(
-            keys: KeyRing(secret: secret), hosting: Tally(), EndlessTally(), Typing(),
+            keys: KeyRing(secret: secret), hosting: Tally(), EndlessTally(), Typing(), KeptTyping(),
             configuration: configuration)
         let server = SessionServer(handler, listen: .tcp(port: port), tls: tls, logger: logger)
         let running = Task { try await server.run() }

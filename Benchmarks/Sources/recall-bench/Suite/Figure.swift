@@ -10,15 +10,19 @@ struct Figure: Codable, Sendable {
     var unit: String
     /// One value for each round; the rounds of all contenders of a setting alternate.
     var rounds: [Double]
-    /// Microseconds from sending to answer, where messages were followed one by one.
-    var latency: [String: Double]?
-    /// Nanoseconds of processor time for each message: of the client, of the server.
-    var clientCPU: Double?
-    var serverCPU: Double?
+    /// Microseconds from sending to answer, where messages were followed one by one: percentiles, by rounds.
+    var latencies: [String: [Double]]?
+    /// Nanoseconds of processor time for each message, by rounds: of the client, of the server.
+    var clientCPUs: [Double]?
+    var serverCPUs: [Double]?
     /// Anything else worth keeping.
     var notes: [String: Double]?
 
     var median: Double { rounds.median }
+    /// Medians of the rounds.
+    var latency: [String: Double]? { latencies?.mapValues(\.median) }
+    var clientCPU: Double? { clientCPUs?.median }
+    var serverCPU: Double? { serverCPUs?.median }
 }
 
 /// A ratio of two contenders of one setting, round by round.
@@ -27,13 +31,18 @@ struct Ratio: Codable, Sendable {
     var lowest: Double
     var highest: Double
 
-    init?(_ a: Figure?, over b: Figure?) {
-        guard let a, let b, !a.rounds.isEmpty, a.rounds.count == b.rounds.count else { return nil }
-        let ratios = zip(a.rounds, b.rounds).map { $0 / $1 }
-        (median, lowest, highest) = (ratios.median, ratios.min() ?? 0, ratios.max() ?? 0)
+    init?(_ a: Figure?, over b: Figure?) { self.init(a?.rounds, over: b?.rounds) }
+
+    init?(_ a: [Double]?, over b: [Double]?) {
+        guard let a, let b, a.count == b.count else { return nil }
+        self.init(zip(a, b).map { $0 / $1 })
     }
 
-    init(_ value: Double) { (median, lowest, highest) = (value, value, value) }
+    /// One value for each round.
+    init?(_ values: [Double]?) {
+        guard let values, !values.isEmpty else { return nil }
+        (median, lowest, highest) = (values.median, values.min() ?? 0, values.max() ?? 0)
+    }
 }
 
 /// Everything that a run measured.
@@ -53,7 +62,7 @@ struct Report: Codable, Sendable {
         cores = ProcessInfo.processInfo.activeProcessorCount
         system = ProcessInfo.processInfo.operatingSystemVersionString
         commit =
-            (try? Programs.run("/usr/bin/git", ["rev-parse", "--short", "HEAD"])
+            (try? Programs.run("/usr/bin/git", ["describe", "--always", "--dirty"])
                 .trimmingCharacters(in: .whitespacesAndNewlines)) ?? "unknown"
         date = Date.now.formatted(.iso8601)
     }

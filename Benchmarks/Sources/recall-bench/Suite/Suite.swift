@@ -76,18 +76,16 @@ final class Suite {
 }
 
 extension Figure {
+    /// Adds a round's percentiles.
+    mutating func follow(_ percentiles: [String: Double]) {
+        guard !percentiles.isEmpty else { return }
+        latencies = (latencies ?? [:]).merging(percentiles.mapValues { [$0] }, uniquingKeysWith: +)
+    }
+
     fileprivate mutating func take(_ rate: Rate, client: Double, server: Double) {
-        let number = Double(rounds.count)
-        func mean(_ old: Double?, _ new: Double) -> Double { ((old ?? 0) * number + new) / (number + 1) }
-        clientCPU = mean(clientCPU, client * 1e9 / Double(max(1, rate.count)))
-        serverCPU = mean(serverCPU, server * 1e9 / Double(max(1, rate.count)))
-        if !rate.latencies.isEmpty {
-            var all = latency ?? [:]
-            for (name, fraction) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)] {
-                all[name] = mean(all[name], rate.latency(fraction) ?? 0)
-            }
-            latency = all
-        }
+        clientCPUs = (clientCPUs ?? []) + [client * 1e9 / Double(max(1, rate.count))]
+        serverCPUs = (serverCPUs ?? []) + [server * 1e9 / Double(max(1, rate.count))]
+        follow(rate.percentiles)
         rounds.append(rate.perSecond)
     }
 }

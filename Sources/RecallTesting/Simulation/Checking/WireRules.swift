@@ -11,6 +11,9 @@ final class WireStream: @unchecked Sendable {
     fileprivate var isAttached = false
     /// The server has said that there is no session any more.
     fileprivate var hasEnded = false
+    /// Updates that a recall may replay: those that the log had since the older of its checkpoints. (What a copy misses
+    /// may begin before the newer.)
+    fileprivate var replayable: UInt64 = 0
     /// The server recalls the session on another stream, which attached later.
     fileprivate var isLeft = false
     /// What the server's last recall asks the client to go on after.
@@ -48,6 +51,8 @@ extension Checker {
     private func attaches(_ member: Member, _ stream: WireStream, _ acknowledged: WirePosition, _ last: UInt64) {
         member.stream = stream
         let view = member.store.view
+        let start = view.checkpoints.dropFirst().first ?? view.base
+        stream.replayable = view.acknowledged - min(start, view.acknowledged)
         if acknowledged.number > view.acknowledged || last > view.last {
             violate(
                 "4: \(member.name) claims \(acknowledged.number)/\(last), its log has \(view.place)")
@@ -125,7 +130,9 @@ extension Checker {
         case .attached(_, let replayed):
             if stream.isAttached { violate("5: \(stream.server) attaches \(member.name) twice on a stream") }
             stream.isAttached = true
-            replays(replayed, stream)
+            if replayed > stream.replayable {
+                violate("14: \(stream.server) replays \(replayed) updates of \(member.name), not \(stream.replayable)")
+            }
         case .acknowledgement(_, _, let last, let inputs):
             visible(frame, stream, connection, number)
             if let other = stream.confirmed[last] ?? stream.acknowledged[last], other != inputs {
@@ -161,19 +168,6 @@ extension Checker {
         guard before !== stream else { return }
         before?.isLeft = true
         recalling[stream.server, default: [:]][member.name] = stream
-    }
-
-    /// No more than the log has since the older of its checkpoints. (Only what a copy misses, it may be, and that begins
-    /// before the newer one.)
-    private func replays(_ count: UInt64, _ stream: WireStream) {
-        let member = stream.member
-        let view = member.store.view
-        let start = view.checkpoints.dropFirst().first ?? view.base
-        if count > view.acknowledged - min(start, view.acknowledged) {
-            violate(
-                "14: \(stream.server) replays \(count) updates of \(member.name), its log is at \(view.place), "
-                    + "with checkpoints at \(view.checkpoints)")
-        }
     }
 
     /// During a recall nothing of the session is shown.
