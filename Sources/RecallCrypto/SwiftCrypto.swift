@@ -78,9 +78,11 @@ extension Cryptography {
         guard salt.byteCount <= 32 else {
             let key = HKDF<SHA256>.deriveKey(
                 inputKeyMaterial: symmetric(secret), salt: data(salt), info: data(purpose), outputByteCount: 32)
+            // Sound: the span does not leave the closure.
             return key.withUnsafeBytes { RecallCore.Digest(RawSpan(_unsafeBytes: $0)) ?? RecallCore.Digest() }
         }
         var key = [UInt8](repeating: 0, count: 32)
+        // Sound: within the bounds, and any byte is a UInt8.
         for index in 0..<salt.byteCount { key[index] = salt.unsafeLoad(fromByteOffset: index, as: UInt8.self) }
         let extracted = secret.withBytes { hmac(RecallCore.Digest(key) ?? RecallCore.Digest(), $0) }
         var info = ByteWriter(capacity: purpose.byteCount + 1)
@@ -90,6 +92,7 @@ extension Cryptography {
     }
 
     private static func digest(_ value: some ContiguousBytes) -> RecallCore.Digest {
+        // Sound: the span does not leave the closure.
         value.withUnsafeBytes { RecallCore.Digest(RawSpan(_unsafeBytes: $0)) ?? RecallCore.Digest() }
     }
 

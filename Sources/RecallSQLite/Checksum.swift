@@ -27,6 +27,7 @@ package enum Checksum {
             hash = seed &+ p5
         }
         hash &+= UInt64(raw.count)
+        // Sound: loads within the bounds, which are checked besides.
         while offset + 8 <= raw.count {
             hash = rotate(hash ^ round(0, word(raw, offset)), 27) &* p1 &+ p4
             offset += 8

@@ -143,6 +143,7 @@ final class Database {
             let read = file.pointee.pMethods?.pointee.xRead
         else { return [] }
         var bytes = [UInt8](repeating: 0, count: 100)
+        // Sound: the file is SQLite's own while the database is open, and reads no more than it is told.
         let code = bytes.withUnsafeMutableBytes { read(file, $0.baseAddress, Int32($0.count), 0) }
         return code == SQLITE_OK ? bytes : []
     }

@@ -96,6 +96,7 @@ final class InputFile {
         var done = 0
         while done < buffer.count {
             let count = buffer.withUnsafeMutableBytes {
+                // Sound: the system writes no more than the rest of the buffer.
                 let rest = UnsafeMutableRawBufferPointer(rebasing: $0[done...])
                 return pread(descriptor, rest.baseAddress, rest.count, off_t(offset + done))
             }

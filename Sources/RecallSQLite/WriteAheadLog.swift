@@ -66,6 +66,7 @@ struct WriteAheadLog {
     private mutating func add(_ bytes: ArraySlice<UInt8>) {
         var (a, b) = sum
         bytes.withUnsafeBytes { raw in
+            // Sound: eight bytes from each offset are within the bounds, which loads check besides.
             for offset in stride(from: 0, to: raw.count & ~7, by: 8) {
                 let x = raw.loadUnaligned(fromByteOffset: offset, as: UInt32.self)
                 let y = raw.loadUnaligned(fromByteOffset: offset + 4, as: UInt32.self)

@@ -74,13 +74,8 @@ final class LinkConnection: ByteReceiver, Equatable {
                 return link.lost(self, link.isOpen ? "the server sent a frame of \(length) bytes" : ServerLink.stranger)
             }
             guard buffer.readableBytes >= 4 + length else { break }
-            let start = buffer.readerIndex + 4
+            link.receive(self, buffer.readableBytesSpan.extracting(4..<(4 + length)))
             buffer.moveReaderIndex(forwardBy: 4 + length)
-            buffer.withVeryUnsafeBytes { bytes in
-                // Sound: the buffer holds these bytes, and the span does not leave this closure.
-                link.receive(
-                    self, RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: bytes[start..<(start + length)])))
-            }
         }
         if buffer.readableBytes > 0 {
             buffer.discardReadBytes()

@@ -21,6 +21,7 @@ package func gunzip(_ packed: [UInt8], limit: Int) throws(GunzipError) -> [UInt8
     var output = [UInt8](repeating: 0, count: 1 << 18)
     var plain: [UInt8] = []
     var problem: GunzipError?
+    // Sound: both buffers are there while zlib reads and writes them, and it is told their lengths.
     input.withUnsafeMutableBufferPointer { input in
         output.withUnsafeMutableBufferPointer { output in
             stream.next_in = input.baseAddress

@@ -61,6 +61,7 @@ package func hexadecimal(_ raw: RawSpan) -> String {
     var text: [UInt8] = []
     text.reserveCapacity(raw.byteCount * 2)
     for index in 0..<raw.byteCount {
+        // Sound: within the bounds, and four bits name one of sixteen digits.
         let byte = raw.unsafeLoad(fromByteOffset: index, as: UInt8.self)
         text.append(digits.utf8Start[Int(byte >> 4)])
         text.append(digits.utf8Start[Int(byte & 15)])

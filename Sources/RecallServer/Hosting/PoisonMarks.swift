@@ -94,6 +94,7 @@ final class PoisonMarks {
             guard Self.reserve(file),
                 let base = mmap(nil, fileBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), base != MAP_FAILED
             else { throw failure(path) }
+            // Sound: so many bytes are mapped and reserved on the disk, until the marks are gone.
             return (file, UnsafeMutableRawBufferPointer(start: base + headerBytes, count: recordsBytes))
         } catch {
             release(file)
@@ -199,6 +200,7 @@ final class PoisonMarks {
     }
 
     private func write(_ index: Int, state: UInt8, _ suspect: Suspect) {
+        // Sound: slots are below the number of records, and all accesses are checked against the mapping's length.
         let offset = index * Self.recordBytes
         records[offset] = 0
         (records[offset + 1], records[offset + 2]) = (suspect.deaths, suspect.effectDeaths)

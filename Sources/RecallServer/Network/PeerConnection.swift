@@ -66,13 +66,8 @@ final class PeerConnection: HandlerPeer {
         while !isHeld, let length = buffer.getInteger(at: buffer.readerIndex, as: UInt32.self).map(Int.init) {
             guard length > 0, length <= frameLimit else { return invalid(length == 0 ? .malformed : .tooLong) }
             guard buffer.readableBytes >= 4 + length else { break }
-            let start = buffer.readerIndex + 4
+            guard take(buffer.readableBytesSpan.extracting(4..<(4 + length))) else { return }
             buffer.moveReaderIndex(forwardBy: 4 + length)
-            let isOpen = buffer.withVeryUnsafeBytes { bytes in
-                // Sound: the buffer holds these bytes, and the span does not leave this closure.
-                take(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: bytes[start..<(start + length)])))
-            }
-            guard isOpen else { return }
         }
         if buffer.readableBytes > 0 {
             buffer.discardReadBytes()
