@@ -32,19 +32,19 @@ import Testing
 
     // MARK: Making logs
 
-    private func receipt(_ number: UInt64) -> Receipt {
+    func receipt(_ number: UInt64) -> Receipt {
         Receipt(
             position: positions[Int(number)], outputs: Digest(), time: WallTime(nanoseconds: Int64(number)),
             mac: Digest())
     }
 
-    private func checkpoint(_ number: UInt64) -> Checkpoint {
+    func checkpoint(_ number: UInt64) -> Checkpoint {
         Checkpoint(
             kindVersion: 4, position: positions[Int(number)], outputs: Digest(), time: WallTime(nanoseconds: 8),
             segments: [Fixture.content(number)])
     }
 
-    private func acknowledgement(_ number: UInt64, after covered: UInt64, supersedes: UInt64?) -> LogEntry {
+    func acknowledgement(_ number: UInt64, after covered: UInt64, supersedes: UInt64?) -> LogEntry {
         let determinants = (covered + 1...number).filter { !Fixture.determinants($0).isEmpty }
         return .acknowledgement(
             LoggedAcknowledgement(
@@ -53,7 +53,7 @@ import Testing
     }
 
     /// 25 messages with a receipt at every fifth, checkpoints at 10 and 20; receipts may be superseded or left out.
-    private func fill(_ log: any MessageLog, superseding: Set<UInt64> = [], lastReceipt: UInt64 = 25) async throws {
+    func fill(_ log: any MessageLog, superseding: Set<UInt64> = [], lastReceipt: UInt64 = 25) async throws {
         _ = try await log.open()
         try await log.begin(Fixture.header)
         for start in stride(from: 0, to: 25, by: 5) as StrideTo<UInt64> {
@@ -69,19 +69,19 @@ import Testing
         await log.close()
     }
 
-    private func execute(_ sql: String) throws {
+    func execute(_ sql: String) throws {
         var database: OpaquePointer?
         try #require(sqlite3_open(path, &database) == SQLITE_OK)
         defer { sqlite3_close(database) }
         try #require(sqlite3_exec(database, sql, nil, nil, nil) == SQLITE_OK)
     }
 
-    private func recover(_ log: any MessageLog) async throws -> (recovered: RecoveredLog?, damage: String?) {
+    func recover(_ log: any MessageLog) async throws -> (recovered: RecoveredLog?, damage: String?) {
         try await log.recover(kindName: [65, 66], kindVersion: 4, .swiftCrypto)
     }
 
     /// What a client goes on from, and that its log takes the next message.
-    private func expect(
+    func expect(
         _ log: any MessageLog, checkpoints: [UInt64], receipt: UInt64, last: UInt64
     ) async throws {
         let (found, damage) = try await recover(log)
@@ -165,7 +165,7 @@ import Testing
         try await expect(SQLiteLog(path: path, whenDamaged: .salvage), checkpoints: [20, 10], receipt: 20, last: 20)
     }
 
-    private func expectRefusal(_ log: any MessageLog, last: UInt64) async throws {
+    func expectRefusal(_ log: any MessageLog, last: UInt64) async throws {
         for _ in 0..<2 {
             do {
                 _ = try await recover(log)

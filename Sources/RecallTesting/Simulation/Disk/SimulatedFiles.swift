@@ -48,9 +48,9 @@ enum SimulatedFiles {
     private nonisolated(unsafe) static let own = UnsafeMutablePointer<sqlite3_vfs>.allocate(capacity: 1)  // likewise
     private nonisolated(unsafe) static let methods = UnsafeMutablePointer<sqlite3_io_methods>.allocate(capacity: 1)
 
-    // Sound: SQLite gives each open file `szOsFile` bytes, which are those of `File` and behind them, at `offset`, those
-    // that the system's own file system asks for; it hands them back to these functions alone, until it has closed the
-    // file. No two threads use a file at once.
+    // Sound: SQLite gives each open file `szOsFile` bytes, which are those of `File` and behind them, at `offset`, what
+    // the system's own file system asks for; it hands them back to these functions alone, until it has closed the file.
+    // No two threads use a file at once.
     private static func register() -> Bool {
         guard let found = sqlite3_vfs_find(nil) else { return false }
         base = found
