@@ -168,10 +168,6 @@ extension HandlerMachine {
     mutating func goOn(_ slot: SessionSlot, _ now: Instant, replayed: Int = 0, nanoseconds: Int64 = 0) {
         let (count, time) = (UInt64(clamping: replayed), UInt64(clamping: nanoseconds / 1000))
         write(to: slot) { $0.frame(Attached(stream: $1, replayed: count, microseconds: time)) }
-        if slot.window.head.number == slot.received.number, slot.window.head.seal == slot.received.seal {
-            slot.matched = slot.received.number
-        }
-        if slot.matched > slot.sent { setDirty(slot) }
         setReady(slot)
     }
 
