@@ -40,10 +40,11 @@ enum ReaderTarget {
 
     static func run(_ input: [UInt8]) {
         var script = Script(input)
-        switch script.number(below: 3) {
+        switch script.number(below: 4) {
         case 0: history(&script)
         case 1: checkpoint(&script)
-        default: slice(&script)
+        case 2: slice(&script)
+        default: foreign(&script)
         }
     }
 
@@ -69,15 +70,47 @@ enum ReaderTarget {
             var bytes = ByteReader(body.span.bytes)
             guard let read = try? HistoryChunk(reading: &bytes) else { continue }
             let tail = bytes.rest.array
-            guard var verified = try? reader.verify(read, tail) else { continue }
-            while let message = verified.next() {
-                let original = recording.messages[Int(message.number.rawValue) - 1]
-                require(Array(verified.bytes[message.content]) == original.content, "another content was accepted")
-                require(
-                    Array(verified.bytes[message.determinants]) == original.determinants,
-                    "other determinants were accepted")
-            }
+            guard let verified = try? reader.verify(read, tail) else { continue }
+            check(verified)
         }
+    }
+
+    private static func check(_ chunk: VerifiedChunk) {
+        var chunk = chunk
+        while let message = chunk.next() {
+            let original = recording.messages[Int(message.number.rawValue) - 1]
+            require(Array(chunk.bytes[message.content]) == original.content, "another content was accepted")
+            require(
+                Array(chunk.bytes[message.determinants]) == original.determinants, "other determinants were accepted")
+        }
+    }
+
+    /// A frame of a history or an offer that is not ours, as the vectors have them.
+    private static func foreign(_ script: inout Script) {
+        let body = script.string()
+        var bytes = ByteReader(body.span.bytes)
+        switch try? bytes.frameType() {
+        case .historyChunk:
+            guard let chunk = try? HistoryChunk(reading: &bytes) else { return }
+            var reader = HistoryReader(after: .start, keys: recording.keys, kindVersion: 1, cryptography)
+            if let verified = try? reader.verify(chunk, bytes.rest.array) { check(verified) }
+        case .historyStart:
+            guard let start = try? HistoryStart(reading: &bytes), case .checkpoint(let header) = start.base else {
+                return
+            }
+            open(header)
+        case .offer:
+            if let offer = try? Offer(reading: &bytes) { open(offer.header) }
+        default: return
+        }
+    }
+
+    /// Our segment under another header.
+    private static func open(_ header: CheckpointHeader) {
+        guard let segment = recording.checkpoint.segments.first,
+            header.open(segment.span.bytes, segment: 0, recording.keys, cryptography) != nil
+        else { return }
+        require(header == CheckpointHeader(recording.checkpoint), "another header was accepted")
     }
 
     private static func checkpoint(_ script: inout Script) {

@@ -16,7 +16,11 @@ enum Seeds {
         for target in ["handler", "client", "readers", "log"] {
             let scripts = (0..<200).map { index in random.bytes(8 + index * 2) }
             let isConversation = target == "handler" || target == "client"
-            try write(scripts + (isConversation ? frames.compactMap(conversation) : []), to: folder + "/" + target)
+            let vectors: [[UInt8]] =
+                isConversation
+                ? frames.compactMap(conversation)
+                : target == "readers" ? frames.filter { $0.count < 256 }.map { [3, UInt8($0.count)] + $0 } : []
+            try write(scripts + vectors, to: folder + "/" + target)
         }
     }
 
