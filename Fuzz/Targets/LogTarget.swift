@@ -98,7 +98,7 @@ enum LogTarget {
             return await log.close()
         }
         require(contents.header == header, "another header was read")
-        require(contents.last <= (messages.last?.number ?? .zero), "the log ends behind all that was written")
+        require(contents.last <= (messages.last?.number ?? .zero), "the log ends past all that was written")
         if contents.last > .zero {
             let slice = try await log.slice(after: .zero, maximumBytes: 1 << 20)
             for (read, wrote) in zip(slice.messages, messages) {

@@ -200,8 +200,10 @@ private final class DeterminismTrial<S: Session> {
 
     private func answer(_ request: RecordedMessage) -> MessageResult {
         var reply = ByteWriter()
-        let verdict = hosted.request(content: request.content.span.bytes, reply: &reply)
-        return MessageResult(reply: verdict == .replied ? reply.bytes : [], state: state)
+        switch hosted.request(content: request.content.span.bytes, reply: &reply) {
+        case .replied, .refused: return MessageResult(reply: reply.bytes, state: state)
+        case let verdict: return MessageResult(reply: Array("\(verdict)".utf8), state: state)
+        }
     }
 
     /// Applies an update as a recall does; answers a request as at first.

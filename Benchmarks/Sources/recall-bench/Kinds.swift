@@ -53,7 +53,7 @@ struct Tally: Session {
         }
     }
 
-    /// The same in the compact codec: 36 bytes.
+    /// The same in the compact codec: 37 bytes.
     struct CompactNote: UpdateMessage, BinaryCodable {
         typealias State = TallyState
         var amount: Int

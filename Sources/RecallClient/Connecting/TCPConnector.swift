@@ -76,6 +76,7 @@ struct TCPConnector: Connector {
     private static func trouble(_ text: String) -> String {
         let known = [
             ("CERTIFICATE_VERIFY_FAILED", "the server's certificate is not one that is trusted here"),
+            ("uncleanShutdown", "the server closed it without a word"),
             ("WRONG_VERSION_NUMBER", "what answers there does not speak TLS"),
             ("EOF during handshake", "what answers there hung up on TLS; perhaps it does not speak it"),
         ]

@@ -5,43 +5,53 @@ internal import Synchronization
 ///
 /// For a process that runs many seeds and then ends; the watch does not.
 final class SeedWatch: Sendable {
-    /// Seconds of real time. A run takes some tens of milliseconds, and seconds where many others go on beside it.
+    /// Seconds in which this process ran. A run takes some tens of milliseconds, and seconds where many others go on
+    /// beside it.
     private static let patience: UInt64 = 600
     private static let capacity = 1000
 
+    /// Watches from its first use on.
+    static let shared = begin()
     /// Set once, before anything is watched: what a signal finds must not be made in its handler.
     nonisolated(unsafe) private static var current: SeedWatch?
 
     private struct Place: ~Copyable {
         /// A seed and one; 0 for none.
         let seed = Atomic<UInt64>(0)
-        /// When it began, in seconds since the watch did.
+        /// When it began, in turns of the watch.
         let began = Atomic<UInt64>(.max)
     }
     /// Its atomics are all that is touched.
     nonisolated(unsafe) private let places: UnsafeMutablePointer<Place>
-    private let started = ContinuousClock.now
+    /// Turns of a second each, which do not go on while the process or the machine sleeps.
+    private let turns = Atomic<UInt64>(0)
 
     private let file: Int32
+    /// What signals did before, by their numbers.
+    nonisolated(unsafe) private let former = UnsafeMutablePointer<sigaction>.allocate(capacity: 32)
 
     /// - Parameter file: where the seeds are named.
     init(file: Int32) {
         self.file = file
-        // Sound: initialised here to the last, and never given back.
+        // Sound: both are initialised here to the last, and never given back.
+        former.initialize(repeating: sigaction(), count: 32)
         places = .allocate(capacity: Self.capacity)
         for index in 0..<Self.capacity { (places + index).initialize(to: Place()) }
     }
 
-    /// Watches from now on.
-    static func begin() -> SeedWatch {
-        if let current { return current }
+    private static func begin() -> SeedWatch {
         let watch = SeedWatch(file: 2)
         current = watch
         for number in [SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGABRT] {
-            signal(number) { _ in
-                SeedWatch.current?.tell("recall simulate: the process died in a run of one of these seeds:")
-                _exit(1)
+            var action = sigaction()
+            action.sa_flags = SA_ONSTACK
+            action.__sigaction_handler.sa_handler = { number in
+                SeedWatch.current?.tell("recall simulate: the process dies in a run of one of these seeds:")
+                // What was wrong happens again, and ends the process as it would have: with a backtrace, perhaps.
+                if let watch = SeedWatch.current { sigaction(number, watch.former + Int(number), nil) }
+                if number == SIGABRT { raise(number) }
             }
+            sigaction(number, &action, watch.former + Int(number))
         }
         Thread { while true { watch.look() } }.start()
         return watch
@@ -60,10 +70,11 @@ final class SeedWatch: Sendable {
         return result
     }
 
-    private var now: UInt64 { UInt64((ContinuousClock.now - started) / .seconds(1)) }
+    private var now: UInt64 { turns.load(ordering: .acquiring) }
 
     private func look() {
         Thread.sleep(forTimeInterval: 1)
+        turns.add(1, ordering: .releasing)
         guard now > Self.patience else { return }
         let earliest = now - Self.patience
         guard (0..<Self.capacity).contains(where: { places[$0].began.load(ordering: .acquiring) < earliest }) else {

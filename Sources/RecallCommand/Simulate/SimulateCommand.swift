@@ -57,7 +57,7 @@ struct Simulate: AsyncParsableCommand {
     struct Runs: Sendable {
         var run: @Sendable (_ seed: UInt64, _ isTranscribed: Bool) async -> SimulationReport
         var shrink: @Sendable (_ seed: UInt64) async -> SimulationReport
-        /// Seeds are named if the process dies.
+        /// Seeds are named if the process dies, or a run does not end.
         var isWatched = false
     }
 
@@ -110,7 +110,9 @@ struct Simulate: AsyncParsableCommand {
         } else {
             tally = await many(jobs: jobs, since: began)
         }
-        if let failure = tally.failure, !transcript { tally.shrunk = await Self.runs.shrink(failure.seed) }
+        if let failure = tally.failure, !transcript {
+            tally.shrunk = await Self.watched(failure.seed) { await Self.runs.shrink(failure.seed) }
+        }
         tally.seconds = (ContinuousClock.now - began) / .seconds(1)
         // Few runs need not see everything.
         let isComplete = tally.seeds < Self.manySeeds || tally.missing.isEmpty
@@ -122,16 +124,20 @@ struct Simulate: AsyncParsableCommand {
         if tally.failure != nil || !isComplete { throw ExitCode.failure }
     }
 
+    private static func watched(
+        _ seed: UInt64, _ run: @Sendable () async -> SimulationReport
+    ) async -> SimulationReport {
+        guard runs.isWatched else { return await run() }
+        return await SeedWatch.shared.watch(seed, run)
+    }
+
     private func many(jobs: Int, since began: ContinuousClock.Instant) async -> SimulationTally {
         var tally = SimulationTally()
         let limit = minutes.map { began + .seconds($0 * 60) }
         let faults = faults ?? (seeds == nil && minutes == nil ? Self.usualFaults : .max)
         let showsProgress = !json && Output.isTerminal
-        let runs = Self.runs
-        let watch = runs.isWatched ? SeedWatch.begin() : nil
         let runner = SeedRunner(jobs: jobs) { seed in
-            guard let watch else { return await runs.run(seed, false) }
-            return await watch.watch(seed) { await runs.run(seed, false) }
+            await Self.watched(seed) { await Self.runs.run(seed, false) }
         }
         await runner.run(from: from) { report in
             tally.add(report)

@@ -261,7 +261,8 @@ final class Injector: @unchecked Sendable {
         let pause = [5_000_000, 20_000_000, 100_000_000, 500_000_000].randomElement(using: &random) ?? 0
         // Something is to be under way.
         world.timeline.after(Int64.random(in: 0...300_000_000, using: &random)) { [self] in
-            let isThere = connection.isOpenAtClient && connection.isOpenAtServer
+            guard !world.isCalm else { return }
+            let isThere = connection.isOpenAtClient && connection.isOpenAtServer && !connection.up.isSevered
             if isThere, fault == .moveClient || fault == .lateFrames && connection.up.isHoldingUp {
                 world.injected(fault, "\(connection.id)")
             }
@@ -278,7 +279,7 @@ final class Injector: @unchecked Sendable {
         else { return }
         let stale = client.members.first { member in
             let status = member.session.flatMap { world.servers[server].life?.run?.status(of: $0) }
-            return status.map { $0.hasCopy && $0.head.number.rawValue < member.store.view.acknowledged } ?? false
+            return status.map { $0.phase == .live && $0.head.number.rawValue < member.store.view.acknowledged } ?? false
         }
         if let stale { world.injected(.staleServer, "\(stale.name) comes back to \(world.servers[server].name)") }
         client.server = server

@@ -110,8 +110,11 @@ final class SimulatedWorld: @unchecked Sendable {
         return "\(micros / 1_000_000)." + String(repeating: "0", count: 6 - fraction.count) + fraction
     }
 
-    /// FNV-1a over whatever tells one run from another.
-    func mix(_ value: UInt64) { digest = (digest ^ value) &* 0x100_0000_01b3 }
+    /// FNV-1a over whatever tells one run from another, in words: so what is high is folded down.
+    func mix(_ value: UInt64) {
+        digest = (digest ^ value) &* 0x100_0000_01b3
+        digest ^= digest >> 32
+    }
 
     /// All of them, eight at a time: frames may be long.
     func mix(_ bytes: ArraySlice<UInt8>) {

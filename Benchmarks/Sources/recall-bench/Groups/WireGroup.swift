@@ -15,7 +15,7 @@ extension Suite {
                 [loads.echo(1, 256, bytes: bytes), loads.updates("batches") { $0.bytes = bytes }])
         }
         try await compare(
-            "codec", "about 60 bytes",
+            "codec", "two numbers and a text",
             [loads.updates("compact") { $0.content = .compact }, loads.updates("JSON") { $0.content = .json }])
         for (sessions, connections) in [(64, 1), (1000, 1), (1000, 64)] {
             for window in [1, 16, 256] { try await measureSessions(loads, sessions, connections, window) }
@@ -23,14 +23,15 @@ extension Suite {
         for window in [1, 16, 256] { try await measureTLS(loads, window) }
     }
 
-    /// Beside an echo with as many messages under way on each connection, as far as they are not beyond all measure.
+    /// Beside an echo with as many messages under way on each connection, up to 4,096.
     private func measureSessions(
         _ loads: WireLoads, _ sessions: Int, _ connections: Int, _ window: Int
     ) async throws {
+        let underWay = min(4096, sessions * window / connections)
         try await compare(
             "sessions", "\(sessions) sessions, \(connections) connections, window \(window)",
             [
-                loads.echo(connections, min(4096, sessions * window / connections)),
+                loads.echo(connections, underWay, named: "echo, \(underWay) under way on each connection"),
                 loads.updates("batches") {
                     ($0.sessions, $0.connections, $0.window) = (sessions, connections, window)
                 },
@@ -130,8 +131,11 @@ private struct WireLoads {
     }
 
     /// - Parameter part: so many messages go out with one write at most; 0 for all that there are.
-    func echo(_ connections: Int, _ window: Int, bytes: Int = 64, part: Int = 0) -> Suite.Contender {
-        Suite.Contender(part > 0 ? "echo, in parts of \(part)" : "echo", server: echo) { [echoPort] in
+    func echo(
+        _ connections: Int, _ window: Int, bytes: Int = 64, part: Int = 0, named name: String? = nil
+    ) -> Suite.Contender {
+        let name = name ?? (part > 0 ? "echo, in parts of \(part)" : "echo")
+        return Suite.Contender(name, server: echo) { [echoPort] in
             try await Pipelined.measure(
                 { .echo(bytes: bytes, part: part > 0 ? part : .max) }, port: echoPort,
                 .init(connections: connections, window: window, seconds: $0))

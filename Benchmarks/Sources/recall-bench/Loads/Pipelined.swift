@@ -142,7 +142,11 @@ enum Pipelined {
                     answered += 1
                 }
                 let isOver = now >= end || sent >= exchange.limit
-                if !isOver { send(count, on: context.channel) } else if answered == sent { promise.succeed(latencies) }
+                if !isOver {
+                    send(min(count, exchange.limit - sent), on: context.channel)
+                } else if answered == sent {
+                    promise.succeed(latencies)
+                }
             } catch {
                 promise.fail(error)
                 context.close(promise: nil)

@@ -40,7 +40,7 @@ extension Report {
         "memory": "Memory",
     ]
 
-    /// In which a figure has digits to read, and how many of them its own has.
+    /// The unit in which a figure is readable, and the factor to it.
     private static func unit(of figure: Figure) -> (String, Double) {
         guard figure.unit == "s", figure.median < 1 else { return (figure.unit, 1) }
         return figure.median < 0.001 ? ("us", 1e6) : ("ms", 1e3)

@@ -69,7 +69,7 @@ final class SQLiteMedium: LogMedium, @unchecked Sendable {
     private func leave(_ disk: SimulatedDisk) {
         // Nor do they fail any more, or kill its successor.
         disk.live()
-        disk.failing = [:]
+        (disk.failing, disk.failures, disk.isFull) = ([:], 0, false)
         self.disk = nil
     }
 

@@ -29,7 +29,7 @@ final class SimulatedStore: @unchecked Sendable {
     var latency: Int64 = 0
     /// So many of the next operations fail, with this text.
     private var failures = (count: 0, text: "")
-    /// Told once, when an operation is slow that was to be, and when one fails.
+    /// Told once: at the first operation that is slowed down, and when one fails that was to.
     private var onSlowness: (() -> Void)?
     private var onFailure: (() -> Void)?
     /// What failed since the process began that has it open.
@@ -134,7 +134,7 @@ final class SimulatedStore: @unchecked Sendable {
 
     /// Nothing more fails.
     func calmDown() {
-        failures.count = 0
+        (failures.count, onSlowness, onFailure) = (0, nil, nil)
         (medium as? SQLiteMedium)?.calmDown()
     }
 
