@@ -139,7 +139,9 @@ public final class SessionServer: Service {
             .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
             .childChannelOption(.writeBufferWaterMark, value: .init(low: 1 << 20, high: 4 << 20))
             .childChannelOption(
-                .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 16384, maximum: 1 << 18)
+                // Each connection keeps a buffer that it reads into: a small one until it needs more, which doubles with
+                // every read that fills it.
+                .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 2048, maximum: 1 << 18)
             )
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
