@@ -38,7 +38,7 @@ extension Suite {
         // After so long a silence a client attaches anew.
         let patience = ClientConfiguration().silenceLimit.seconds
         // A large one takes its time.
-        for _ in 0..<(count > 10_000 ? min(3, pace.rounds) : pace.rounds) {
+        for _ in 0..<(pace.isQuick ? 1 : count > 10_000 ? 3 : pace.rounds) {
             try await Self.rest()
             steady.append(Double(try server.residentBytes))
             server.kill()

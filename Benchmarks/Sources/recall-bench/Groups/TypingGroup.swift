@@ -8,7 +8,7 @@ extension Suite {
         guard let path else { return say("typing: skipped; RECALL_RECORDINGS names no folder with the recording") }
         say("typing: \(URL(filePath: path).lastPathComponent)")
         let edits = try Typing.edits(in: path)
-        for count in pace.histories.filter({ $0 < edits.count }) + [edits.count] {
+        for count in (pace.isQuick ? [] : pace.histories.filter { $0 < edits.count }) + [edits.count] {
             let (whole, kept) = (MemoryLog(), MemoryLog())
             let typed = try await type(edits.prefix(count), Typing.self, whole)
             _ = try await type(edits.prefix(count), KeptTyping.self, kept)

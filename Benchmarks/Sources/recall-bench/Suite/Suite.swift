@@ -10,12 +10,15 @@ final class Suite {
         var histories: [Int]
         var storms: [Int]
         var idleSessions: Int
+        /// One setting stands for several.
+        var isQuick = false
 
         static let whole = Pace(
             rounds: 5, seconds: 0.6, histories: [10, 100, 1000, 10_000, 100_000, 1_000_000],
             storms: [1000, 10_000, 100_000], idleSessions: 1_000_000)
         static let quick = Pace(
-            rounds: 3, seconds: 0.2, histories: [10, 1000, 100_000], storms: [1000, 10_000], idleSessions: 50_000)
+            rounds: 3, seconds: 0.2, histories: [10, 1000, 100_000], storms: [1000, 10_000], idleSessions: 50_000,
+            isQuick: true)
     }
 
     let pace: Pace
