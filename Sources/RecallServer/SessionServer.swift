@@ -139,8 +139,8 @@ public final class SessionServer: Service {
             .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
             .childChannelOption(.writeBufferWaterMark, value: .init(low: 1 << 20, high: 4 << 20))
             .childChannelOption(
-                // Each connection keeps a buffer that it reads into: small at first, and twice as large after every read
-                // that fills it.
+                // Each connection keeps a buffer that it reads into: small at first, and twice as large after every
+                // read that fills it.
                 .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 2048, maximum: 1 << 18)
             )
             .childChannelInitializer { channel in
