@@ -96,10 +96,7 @@ extension RecoveryTests {
         let log = SQLiteLog(path: path, whenDamaged: .salvage)
         _ = try await log.open()
         try await log.begin(Fixture.header)
-        var other = receipt(10)
-        other.position = Position(number: other.position.number, seal: Digest(), inputs: Digest())
-        let entry = LoggedAcknowledgement(determinants: [], receipt: other)
-        try await log.append((1...10).map { Fixture.message($0) } + [.acknowledgement(entry)])
+        try await log.append((1...10).map { Fixture.message($0) } + [falseAcknowledgement(10)])
         try await log.keep(checkpoint(10), truncating: .zero)
         try await log.append((11...20).map { Fixture.message($0) })
         try await log.keep(checkpoint(20), truncating: .zero)
@@ -132,14 +129,18 @@ extension RecoveryTests {
         let log = MemoryLog()
         _ = try await log.open()
         try await log.begin(Fixture.header)
-        var other = receipt(3)
-        other.position = Position(number: other.position.number, seal: Digest(), inputs: Digest())
-        let entry = LoggedAcknowledgement(determinants: [], receipt: other)
-        try await log.append((1...3).map { Fixture.message($0) } + [.acknowledgement(entry)])
+        try await log.append((1...3).map { Fixture.message($0) } + [falseAcknowledgement(3)])
         let sealed = SealedLog(
             log: log, header: Fixture.header, checkpoints: [], reachesStart: true, cryptography: .swiftCrypto)
         let error = await #expect(throws: RecallError.self) { _ = try await sealed.message(SequenceNumber(3)) }
         #expect(error?.code == .logDamaged)
+    }
+
+    /// With a receipt of another position at that number.
+    private func falseAcknowledgement(_ number: UInt64) -> LogEntry {
+        var other = receipt(number)
+        other.position = Position(number: other.position.number, seal: Digest(), inputs: Digest())
+        return .acknowledgement(LoggedAcknowledgement(determinants: [], receipt: other))
     }
 
     private func fill(_ log: MemoryLog, with contents: [[UInt8]]) async throws {

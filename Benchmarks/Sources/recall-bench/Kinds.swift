@@ -56,29 +56,22 @@ struct Tally: Session {
     /// The same in the compact codec: 37 bytes.
     struct CompactNote: UpdateMessage, BinaryCodable {
         typealias State = TallyState
-        var amount: Int
-        var account: Int
-        var text: String
+        var note: Note
 
-        func update(_ state: inout TallyState) {
-            state.count &+= 1
-            state.sum &+= UInt64(truncatingIfNeeded: amount)
-        }
+        func update(_ state: inout TallyState) { note.update(&state) }
 
-        init(amount: Int, account: Int, text: String) {
-            (self.amount, self.account, self.text) = (amount, account, text)
-        }
+        init(_ note: Note) { self.note = note }
         func write(to writer: inout ByteWriter) {
-            writer.integer(UInt64(bitPattern: Int64(amount)))
-            writer.integer(UInt64(bitPattern: Int64(account)))
-            writer.bytes.append(contentsOf: text.utf8)
+            writer.integer(UInt64(bitPattern: Int64(note.amount)))
+            writer.integer(UInt64(bitPattern: Int64(note.account)))
+            writer.bytes.append(contentsOf: note.text.utf8)
         }
         init(reading reader: inout ByteReader) throws(WireError) {
-            amount = Int(Int64(bitPattern: try reader.integer()))
-            account = Int(Int64(bitPattern: try reader.integer()))
+            let amount = Int(Int64(bitPattern: try reader.integer()))
+            let account = Int(Int64(bitPattern: try reader.integer()))
             let bytes = try reader.take(reader.remaining)
             guard let text = bytes.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else { throw .malformed }
-            self.text = text
+            note = Note(amount: amount, account: account, text: text)
         }
     }
 

@@ -21,13 +21,13 @@ final class SeedWatch: Sendable {
         /// When it began, in turns of the watch.
         let began = Atomic<UInt64>(.max)
     }
-    /// Its atomics are all that is touched.
+    /// Sound to share: its atomics are all that is touched.
     nonisolated(unsafe) private let places: UnsafeMutablePointer<Place>
     /// Turns of a second each, which do not go on while the process or the machine sleeps.
     private let turns = Atomic<UInt64>(0)
 
     private let file: Int32
-    /// What signals did before, by their numbers.
+    /// What signals did before, by their numbers. Sound to share: only `begin` writes it.
     nonisolated(unsafe) private let former = UnsafeMutablePointer<sigaction>.allocate(capacity: 32)
 
     /// - Parameter file: where the seeds are named.
@@ -47,9 +47,9 @@ final class SeedWatch: Sendable {
             action.sa_flags = SA_ONSTACK
             action.__sigaction_handler.sa_handler = { number in
                 SeedWatch.current?.tell("recall simulate: the process dies in a run of one of these seeds:")
-                // What was wrong happens again, and ends the process as it would have: with a backtrace, perhaps.
+                // Comes again when this returns, and ends the process as it would have: with a backtrace, perhaps.
                 if let watch = SeedWatch.current { sigaction(number, watch.former + Int(number), nil) }
-                if number == SIGABRT { raise(number) }
+                raise(number)
             }
             sigaction(number, &action, watch.former + Int(number))
         }

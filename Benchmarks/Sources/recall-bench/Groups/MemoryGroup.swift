@@ -27,7 +27,7 @@ extension Suite {
     }
 
     /// A server that deletes its sessions after a second without use. What the allocator keeps for the next ones is
-    /// there after the first crowd; the second one shows what is kept of a session.
+    /// there after the first crowd; each later one shows what is kept of a session.
     private func measureEvicted() async throws {
         let server = try Child.role("serve", "recall", "--idle-milliseconds", "1000")
         defer { server.end() }

@@ -64,13 +64,11 @@ struct RecallLoad: Sendable {
     }()
 
     private func sendBatches(_ clients: [SessionClient<Tally>]) async throws -> Rate {
+        let note = Tally.Note(amount: 12345, account: 42, text: "a note of some length")
         switch content {
-        case .bytes: try await sendBatches(of: Tally.Put(bytes: [UInt8](repeating: 7, count: bytes)), clients)
-        case .json:
-            try await sendBatches(of: Tally.Note(amount: 12345, account: 42, text: "a note of some length"), clients)
-        case .compact:
-            try await sendBatches(
-                of: Tally.CompactNote(amount: 12345, account: 42, text: "a note of some length"), clients)
+        case .bytes: return try await sendBatches(of: Tally.Put(bytes: [UInt8](repeating: 7, count: bytes)), clients)
+        case .json: return try await sendBatches(of: note, clients)
+        case .compact: return try await sendBatches(of: Tally.CompactNote(note), clients)
         }
     }
 

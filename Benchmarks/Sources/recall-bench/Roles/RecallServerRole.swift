@@ -30,8 +30,6 @@ enum RecallServerRole {
             let statistics = await handler.statistics()
             return switch question {
             case "sessions": "\(statistics.sessions)"
-            case "recalls": "\(statistics.recalls)"
-            case "replayed": "\(statistics.messagesReplayed)"
             default: "?"
             }
         }
