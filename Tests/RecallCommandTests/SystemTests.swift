@@ -227,3 +227,43 @@ final class TemporaryFolder {
         #expect(left > 0)
     }
 }
+
+@Suite struct FreedMemoryTests {
+    /// Sanitizers come with allocators of their own.
+    private static let isSanitized = ["__asan_init", "__tsan_init"].contains { dlsym(nil, $0) != nil }
+
+    @Test func isLookedForWhenGrowthIsOver() {
+        let unit = 1 << 20
+        var growth = FreedMemory.Growth(30 * unit)
+        #expect(growth.isOver(30 * unit) == false)
+        #expect(growth.isOver(33 * unit) == false, "it still grows")
+        #expect(growth.isOver(33 * unit) == true)
+        growth = FreedMemory.Growth(32 * unit)  // what was left
+        #expect(growth.isOver(32 * unit) == false, "what is left is in use")
+        #expect(growth.isOver(31 * unit) == false)
+        #expect(growth.isOver(31 * unit + 400_000) == false)
+        #expect(growth.isOver(31 * unit + 400_000) == false, "too little")
+        growth = FreedMemory.Growth(640 * unit)
+        #expect(growth.isOver(648 * unit) == false)
+        #expect(growth.isOver(648 * unit) == false, "too little of so much")
+        #expect(growth.isOver(651 * unit) == false)
+        #expect(growth.isOver(650 * unit) == true)
+    }
+
+    /// Small blocks are freed into the allocator, and a later one above them keeps it from giving any back by itself.
+    @Test(
+        .enabled(if: FreedMemory.giveBack() && !isSanitized, "this allocator gives back what it pleases"))
+    func goesBackToTheMachine() throws {
+        let (count, size) = (100_000, 1000)
+        let blocks = try (0..<count).map { _ in try #require(malloc(size)) }
+        let last = malloc(size)
+        for block in blocks { memset(block, 1, size) }
+        let used = try #require(FreedMemory.resident())
+        for block in blocks { free(block) }
+        #expect(FreedMemory.giveBack())
+        let left = try #require(FreedMemory.resident())
+        free(last)
+        // Other tests use memory meanwhile.
+        #expect(left < used - count * size / 2, "\(used) bytes before, \(left) after")
+    }
+}

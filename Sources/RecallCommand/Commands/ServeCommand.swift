@@ -85,6 +85,7 @@ struct Serve: AsyncParsableCommand {
         let announcer = Announcer(server: server, host: host)
         var services = [ServiceGroupConfiguration.ServiceConfiguration(service: server)]
         services.append(.init(service: announcer))
+        services.append(.init(service: FreedMemory(), successTerminationBehavior: .ignore))
         if untilInputCloses {
             services.append(.init(service: InputWatch(), successTerminationBehavior: .gracefullyShutdownGroup))
         }

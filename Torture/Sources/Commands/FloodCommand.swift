@@ -6,9 +6,8 @@ struct FloodCommand: AsyncParsableCommand {
         commandName: "flood",
         abstract: "Malformed frames and silent connections against a server in use; its memory must not grow.",
         discussion: """
-            Memory is the resident set of the server's process. A first flood may add half to it. After a second one \
-            it is compared with what as many connections left that said hello and went away: what many take at once, \
-            the allocator keeps for the next time. Honest sessions go on meanwhile, and are compared at the end.
+            Memory is the resident set of the server's process. After each of two floods it is compared with what it \
+            was in use before them. Honest sessions go on meanwhile, and are compared at the end.
             """)
 
     @OptionGroup var options: Options

@@ -12,8 +12,8 @@ struct Flood: Sendable {
     }
 
     private static let workers = 8
-    /// Percent by which it may be larger than that of a server that nobody has flooded yet.
-    private static let growthFromCold = 50.0
+    /// Seconds that a server is given before its memory is read.
+    private static let settling = 10.0
 
     let workspace: Workspace
     let extent: Extent
@@ -41,15 +41,30 @@ struct Flood: Sendable {
     }
 
     private func measure(_ server: ServerProcess) async throws(TortureError) {
-        await pause(3)
-        let cold = try ServerMemory(of: server.child.id)
-        await flood(server, frames: extent.frames, connections: extent.connections, stream: 20_000)
-        await pause(5)
-        let flooded = try ServerMemory(of: server.child.id)
-        // What so many connections at once take, the allocator keeps for the next time: that is no growth.
-        await greet(server.port, extent.connections)
-        await pause(5)
+        // A tenth of them has said hello and gone: a server that has just begun has not yet made what it keeps.
+        await greet(server.port, max(1, extent.connections / 10))
+        await pause(Self.settling)
         let before = try ServerMemory(of: server.child.id)
+        workspace.tally.note("server's memory in use: \(before.text)")
+        for (name, stream) in [("a flood", 20_000), ("another", 30_000)] as [(String, UInt64)] {
+            let peak = try await watched(server) {
+                await flood(server, frames: extent.frames, connections: extent.connections, stream: stream)
+            }
+            await pause(Self.settling)
+            let after = try ServerMemory(of: server.child.id)
+            let growth = before.growth(to: after)
+            let text = String(format: "%+.1f %%", growth)
+            workspace.tally.note("  in \(name): at most \(peak) kB; after it: \(after.text), \(text)")
+            if growth > Double(extent.growth) {
+                workspace.tally.problem(
+                    "the server's memory was \(text) after \(name), more than \(extent.growth) % larger")
+            }
+        }
+        workspace.tally.note("answers: \(outcomes.text)")
+    }
+
+    /// The most that the server has resident while something happens, in kilobytes.
+    private func watched(_ server: ServerProcess, _ body: () async -> Void) async throws(TortureError) -> Int {
         let peak = Mutex(0)
         let watch = Task {
             while !Task.isCancelled {
@@ -59,27 +74,10 @@ struct Flood: Sendable {
                 await pause(0.1)
             }
         }
-        await flood(server, frames: extent.frames, connections: extent.connections, stream: 30_000)
-        await pause(5)
+        await body()
         watch.cancel()
-        let after = try ServerMemory(of: server.child.id)
-        let tally = workspace.tally
-        tally.note("server's memory before anything: \(cold.text)")
-        let (fromCold, growth) = (cold.growth(to: flooded), before.growth(to: after))
-        tally.note("  after a flood: \(flooded.text), \(Self.percent(fromCold))")
-        tally.note("  after \(extent.connections) connections that said hello: \(before.text)")
-        tally.note("  in another flood: at most \(peak.withLock { $0 }) kB")
-        tally.note("  after it: \(after.text), \(Self.percent(growth))")
-        tally.note("answers: \(outcomes.text)")
-        if fromCold > Self.growthFromCold {
-            tally.problem("the server's memory grew by \(Self.percent(fromCold)) in its first flood")
-        }
-        if growth > Double(extent.growth) {
-            tally.problem("the server's memory grew by \(Self.percent(growth)), more than \(extent.growth) %")
-        }
+        return peak.withLock { $0 }
     }
-
-    private static func percent(_ value: Double) -> String { String(format: "%+.1f %%", value) }
 
     /// Connections that say hello, stay until all are there, and leave.
     private func greet(_ port: Int, _ count: Int) async {
