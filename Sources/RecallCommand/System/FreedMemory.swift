@@ -1,8 +1,8 @@
 internal import Foundation
 internal import ServiceLifecycle
 
-/// Gives memory back that this process has freed and its allocator keeps for the next time: after a flood of connections
-/// or the eviction of many sessions that may be most of what it has.
+/// Gives memory back that this process has freed and its allocator keeps for the next time: what many connections or
+/// many evicted sessions leave may be most of what it has.
 struct FreedMemory: Service {
     private static let interval = Duration.seconds(4)
 
