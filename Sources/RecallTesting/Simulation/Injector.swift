@@ -38,6 +38,17 @@ final class Injector: @unchecked Sendable {
         world.scenario.pauses.randomElement(using: &random) ?? 1_000_000_000
     }
 
+    /// Counts, when the process goes on, if it missed anything.
+    private func halt(_ process: SimulatedProcess, _ pause: Int64, _ fault: SimulationFault) {
+        guard !process.isPaused else { return }
+        world.note("\(process.name) pauses for \(SimulatedWorld.seconds(pause))")
+        process.pause()
+        world.timeline.after(pause) { [world] in
+            if !process.held.isEmpty { world.injected(fault, process.name) }
+            process.resume()
+        }
+    }
+
     // MARK: Servers
 
     private func injectIntoServer(_ fault: SimulationFault, _ random: inout SeededGenerator) {
@@ -56,13 +67,8 @@ final class Injector: @unchecked Sendable {
             if random.chance(50) { deleteCopies(life) }
         case .crashDuringEffect: life.armed = .duringEffect
         case .crashAfterEffect: life.armed = .afterEffect
-        case .deployServer:
-            world.injected(fault, server.name)
-            server.deploy()
-        case .pauseServer:
-            world.injected(fault, "\(server.name) for \(SimulatedWorld.seconds(pause))")
-            life.process.pause()
-            world.timeline.after(pause) { life.process.resume() }
+        case .deployServer: if server.deploy() { world.injected(fault, server.name) }
+        case .pauseServer: halt(life.process, pause, fault)
         case .isolateServer:
             world.injected(fault, "\(server.name) for \(SimulatedWorld.seconds(pause))")
             isolate(server, life, pause)
@@ -126,11 +132,7 @@ final class Injector: @unchecked Sendable {
             world.injected(fault, client.name)
             client.crash(isPowerLoss: fault == .losePower)
             client.restart(after: pause)
-        case .pauseClient:
-            world.injected(fault, "\(client.name) for \(SimulatedWorld.seconds(pause))")
-            let process = client.process
-            process.pause()
-            world.timeline.after(pause) { process.resume() }
+        case .pauseClient: halt(client.process, pause, fault)
         case .restoreBackup:
             guard let member = client.members.filter({ $0.ending == nil }).randomElement(using: &random) else { return }
             client.crash(isPowerLoss: false)
@@ -163,7 +165,7 @@ final class Injector: @unchecked Sendable {
         case .deleteCopy:
             if random.chance(50), deleteBesideEffect(&random) { return }
             guard let session = member.session, let server = world.servers.randomElement(using: &random),
-                let handler = server.life?.handler
+                let handler = server.life?.handler, server.life?.run?.status(of: session) != nil
             else { return }
             world.injected(fault, "\(member.name) on \(server.name)")
             handler.deleteSession(session)
@@ -201,7 +203,7 @@ final class Injector: @unchecked Sendable {
     private func injectIntoNetwork(_ fault: SimulationFault, _ random: inout SeededGenerator) {
         if fault == .replayConnection { return replay(&random) }
         if [.lateFrames, .moveClient, .staleServer].contains(fault) { return abandon(fault, &random) }
-        let open = world.network.connections.filter { $0.isOpenAtClient && $0.isOpenAtServer }
+        let open = world.network.connections.filter { $0.isWhole }
         guard let connection = open.randomElement(using: &random) else { return }
         let delay = Int64.random(in: 0...1_000_000_000, using: &random)
         switch fault {
@@ -224,8 +226,8 @@ final class Injector: @unchecked Sendable {
             let isUp = random.chance(50)
             let late = isUp ? connection.lateFramesUp : connection.lateFramesDown
             guard let frame = late.randomElement(using: &random) else { return }
+            guard (isUp ? connection.up : connection.down).inject(frame.bytes) else { return }
             world.injected(fault, "\(connection.id)")
-            (isUp ? connection.up : connection.down).inject(frame.bytes)
         default: break
         }
     }
@@ -242,14 +244,14 @@ final class Injector: @unchecked Sendable {
             guard !world.isCalm, let altered = Tampering.alter(fault, in: bytes, bit: bit) else { return bytes }
             stream.tamper = nil
             world.injected(fault, "\(id)")
-            if let late { world.timeline.after(late) { stream.inject(Array(bytes.readableBytesView)) } }
+            if let late { world.timeline.after(late) { _ = stream.inject(Array(bytes.readableBytesView)) } }
             return altered
         }
     }
 
     /// The client leaves a connection on which much of what it sent is still under way.
     private func abandon(_ fault: SimulationFault, _ random: inout SeededGenerator) {
-        let open = world.network.connections.filter { $0.isOpenAtClient && $0.isOpenAtServer }
+        let open = world.network.connections.filter { $0.isWhole }
         guard fault == .lateFrames || world.servers.count > 1, let connection = open.randomElement(using: &random)
         else { return }
         if fault == .lateFrames {
@@ -262,8 +264,7 @@ final class Injector: @unchecked Sendable {
         // Something is to be under way.
         world.timeline.after(Int64.random(in: 0...300_000_000, using: &random)) { [self] in
             guard !world.isCalm else { return }
-            let isThere = connection.isOpenAtClient && connection.isOpenAtServer && !connection.up.isSevered
-            if isThere, fault == .moveClient || fault == .lateFrames && connection.up.isHoldingUp {
+            if connection.isWhole, fault == .moveClient || fault == .lateFrames && connection.up.isHoldingUp {
                 world.injected(fault, "\(connection.id)")
             }
             connection.down.sever(tellsAfter: 0)
@@ -292,7 +293,6 @@ final class Injector: @unchecked Sendable {
         guard let old = world.network.connections.filter({ !$0.recorded.isEmpty }).randomElement(using: &random),
             let life = world.servers.randomElement(using: &random)?.life
         else { return }
-        world.injected(.replayConnection, "\(old.id)")
-        world.network.replay(old, to: life)
+        if world.network.replay(old, to: life) { world.injected(.replayConnection, "\(old.id)") }
     }
 }

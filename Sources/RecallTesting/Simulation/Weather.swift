@@ -52,6 +52,10 @@ public enum AmbientFault: UInt8, CaseIterable, Sendable, Codable {
     case failSync
     /// A file cannot be read.
     case failRead
+    /// A log that lost its power ends in the middle of what was written.
+    case tornTail
+    /// A log that lost its power lacks what was written and not promised.
+    case lostTail
 
     // The outside service.
 
@@ -79,6 +83,7 @@ public enum AmbientFault: UInt8, CaseIterable, Sendable, Codable {
         case .failWrite: 10
         case .failSync: 30
         case .failRead: 300  // most reads are of pages that are in memory
+        case .tornTail, .lostTail: 0  // they come of losses of power
         case .fullBuffer: 0  // the buffers are small or they are not
         }
     }

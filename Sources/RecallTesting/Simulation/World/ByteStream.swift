@@ -129,12 +129,13 @@ final class ByteStream: @unchecked Sendable {
         ship(bytes, as: pieces > 1 ? .mergeDeliveries : nil)
     }
 
-    /// Bytes that the sender did not send now.
-    func inject(_ bytes: [UInt8]) {
-        guard !isSevered, !isBroken, !isClosedBySender, !sender.isDead else { return }
+    /// Bytes that the sender did not send now. False if nothing arrives any more.
+    func inject(_ bytes: [UInt8]) -> Bool {
+        guard !isSevered, !isBroken, !isClosedBySender, !sender.isDead else { return false }
         shipGathered()
         underWay += bytes.count
         ship(ByteBuffer(bytes: bytes))
+        return true
     }
 
     /// - Parameters:

@@ -172,9 +172,10 @@ final class ServerNode: @unchecked Sendable {
         }
     }
 
-    /// As a deploy ends it: clients are asked to go elsewhere.
-    func deploy() {
-        guard let life, let run = life.run else { return }
+    /// As a deploy ends it: clients are asked to go elsewhere. False if there is nothing to end.
+    func deploy() -> Bool {
+        guard let life, let run = life.run, !life.isLeaving else { return false }
+        life.isLeaving = true
         world.note("\(life.process.name) is shut down")
         Task(executorPreference: life.process) { [self] in
             await run.drain(within: .seconds(2))
@@ -182,6 +183,7 @@ final class ServerNode: @unchecked Sendable {
             await run.stop()
             if self.life === life { crash(restartAfter: 300_000_000) }
         }
+        return true
     }
 
     func use(_ ring: KeyRing) {
@@ -203,6 +205,8 @@ final class ServerLife: @unchecked Sendable {
     var armed: CrashPoint?
     /// It has no memory for more than one session.
     var isTight = false
+    /// It was told to end.
+    var isLeaving = false
 
     /// An update of a session.
     struct Place: Hashable {
@@ -249,11 +253,13 @@ final class ServerLife: @unchecked Sendable {
 
     private func die(_ fault: SimulationFault, after delay: Int64 = 0) {
         armed = nil
+        guard delay > 0 else { return die(now: fault) }
+        world.timeline.after(delay, in: process) { [self] in if node.life === self { die(now: fault) } }
+    }
+
+    private func die(now fault: SimulationFault) {
         world.injected(fault, "\(process.name)")
-        if delay == 0 { return node.crash(restartAfter: world.scenario.restart) }
-        world.timeline.after(delay, in: process) { [self] in
-            if node.life === self { node.crash(restartAfter: world.scenario.restart) }
-        }
+        node.crash(restartAfter: world.scenario.restart)
     }
 }
 

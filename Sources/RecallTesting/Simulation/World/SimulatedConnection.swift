@@ -64,8 +64,7 @@ final class SimulatedConnection: @unchecked Sendable {
     /// A frame of an earlier attach comes again.
     private func repeatFrame(_ weather: Weather?, _ way: ByteStream, _ late: [StreamFrame]) {
         guard let weather, !late.isEmpty else { return }
-        weather.count(.repeatDelivery)
-        way.inject(late[weather.draw(below: late.count)].bytes)
+        if way.inject(late[weather.draw(below: late.count)].bytes) { weather.count(.repeatDelivery) }
     }
 
     var isOver: Bool { !isOpenAtClient && !isOpenAtServer }
@@ -140,6 +139,9 @@ final class SimulatedConnection: @unchecked Sendable {
     }
 
     // MARK: Faults
+
+    /// Both sides have it open, and what they send arrives.
+    var isWhole: Bool { isOpenAtClient && isOpenAtServer && !up.isSevered && !down.isSevered }
 
     /// Cut in the middle: what is under way is lost, and each side hears of it after a while, or never.
     func cut(clientHearsAfter clientDelay: Int64?, serverHearsAfter serverDelay: Int64?) {

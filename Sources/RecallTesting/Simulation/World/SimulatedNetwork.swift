@@ -88,8 +88,8 @@ final class SimulatedNetwork: @unchecked Sendable {
     // MARK: Faults
 
     /// What was once said on a connection is said again on a new one, by somebody who has only its bytes.
-    func replay(_ old: SimulatedConnection, to life: ServerLife) {
-        guard let run = life.run, !life.process.isDead else { return }
+    func replay(_ old: SimulatedConnection, to life: ServerLife) -> Bool {
+        guard let run = life.run, !life.process.isDead else { return false }
         let ghost = SimulatedProcess("ghost", world.timeline, seed: random.next(), weather: nil)
         let connection = open(from: ghost, to: life, owner: nil)
         connection.tap.onFrame = { [unowned world, unowned connection] toServer, frame, _ in
@@ -100,6 +100,7 @@ final class SimulatedNetwork: @unchecked Sendable {
         world.timeline.after(Int64.random(in: 0...5_000_000_000, using: &random), in: ghost) {
             connection.closeAtClient()
         }
+        return true
     }
 }
 

@@ -159,6 +159,8 @@ final class SimulatedStore: @unchecked Sendable {
             await log.close()
             throw error
         }
+        if contents.damage != nil { weather.count(.tornTail) }
+        if hasLostPower, found.count < steps.count { weather.count(.lostTail) }
         settle(found.count, found.view)
         return (log, contents)
     }
