@@ -34,6 +34,11 @@ enum LogTarget {
                 for message in messages {
                     try await log.append([.message(LoggedMessage(number: message.number, content: message.content))])
                     try await log.append([.acknowledgement(LogTarget.acknowledgement(message))])
+                    for (index, checkpoint) in LogTarget.checkpoints.enumerated()
+                    where checkpoint.position.number == message.number {
+                        let forgotten = index > 0 ? LogTarget.checkpoints[index - 1].position.number : .zero
+                        try await log.keep(checkpoint, truncating: forgotten)
+                    }
                 }
                 files.withLock { files in
                     for suffix in ["", "-wal"] {
@@ -53,9 +58,20 @@ enum LogTarget {
         session: SessionID(high: 1, low: 2), vector: Digest([UInt8](repeating: 3, count: 32)) ?? Digest(),
         kindName: Array("story".utf8), kindVersion: 1)
 
+    /// After the fourth message and the eighth, the first in two segments; the second lets the first four go.
+    private static let checkpoints = [(4, [[5, 6], [7]]), (8, [[8, 9, 10]])].map { number, segments in
+        Checkpoint(
+            kindVersion: 1, position: position(SequenceNumber(number)), outputs: Digest(),
+            time: WallTime(nanoseconds: 1), segments: segments)
+    }
+
+    private static func position(_ number: SequenceNumber) -> Position {
+        Position(number: number, seal: Digest(), inputs: Digest())
+    }
+
     private static func acknowledgement(_ message: LoggedMessage) -> LoggedAcknowledgement {
-        let position = Position(number: message.number, seal: Digest(), inputs: Digest())
-        let receipt = Receipt(position: position, outputs: Digest(), time: WallTime(nanoseconds: 1), mac: Digest())
+        let receipt = Receipt(
+            position: position(message.number), outputs: Digest(), time: WallTime(nanoseconds: 1), mac: Digest())
         let determinants = message.determinants.isEmpty ? [] : [(number: message.number, bytes: message.determinants)]
         return LoggedAcknowledgement(determinants: determinants, receipt: receipt, supersedes: nil)
     }
@@ -92,6 +108,7 @@ enum LogTarget {
             let number = messages.last?.number ?? .zero
             require(contents.last == number, "messages after \(contents.last) were lost, unasked")
             require(contents.receipt?.position.number == number, "receipts were lost, unasked")
+            require(contents.checkpoints.count == checkpoints.count, "checkpoints were lost, unasked")
         }
         if contents.header == nil {
             require(contents.last == .zero, "a log without a header has messages")
@@ -99,9 +116,16 @@ enum LogTarget {
         }
         require(contents.header == header, "another header was read")
         require(contents.last <= (messages.last?.number ?? .zero), "the log ends past all that was written")
-        if contents.last > .zero {
-            let slice = try await log.slice(after: .zero, maximumBytes: 1 << 20)
-            for (read, wrote) in zip(slice.messages, messages) {
+        for (generation, summary) in contents.checkpoints.enumerated() {
+            let read = try await log.checkpoint(generation: generation)
+            require(read?.position == summary.position, "another checkpoint was read than is listed")
+            require(read.map(checkpoints.contains) == true, "a checkpoint was read that was never written")
+        }
+        // A salvaged log may have forgotten more than it was told to, but nothing that its older checkpoint wants.
+        let first = contents.checkpoints.last?.position.number ?? .zero
+        if contents.last > first {
+            let slice = try await log.slice(after: first, maximumBytes: 1 << 20)
+            for (read, wrote) in zip(slice.messages, messages.dropFirst(Int(first.rawValue))) {
                 require(read.number == wrote.number && read.content == wrote.content, "another message was read")
                 require(
                     read.determinants.isEmpty || read.determinants == wrote.determinants,

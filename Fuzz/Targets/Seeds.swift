@@ -15,11 +15,14 @@ enum Seeds {
         var random = SeededGenerator(seed: 1)
         for target in ["handler", "client", "readers", "log"] {
             let scripts = (0..<200).map { index in random.bytes(8 + index * 2) }
-            let isConversation = target == "handler" || target == "client"
+            let short = frames.filter { $0.count < 100 }
             let vectors: [[UInt8]] =
-                isConversation
-                ? frames.compactMap(conversation)
-                : target == "readers" ? frames.filter { $0.count < 256 }.map { [3, UInt8($0.count)] + $0 } : []
+                switch target {
+                case "readers": frames.filter { $0.count < 256 }.map { [3, UInt8($0.count)] + $0 }
+                // In the middle of a log's file.
+                case "log": short.map { [0, 1, 3, UInt8($0.count)] + $0 + random.bytes(4) }
+                default: frames.compactMap(conversation)
+                }
             try write(scripts + vectors, to: folder + "/" + target)
         }
     }
