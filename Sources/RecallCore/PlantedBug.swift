@@ -5,7 +5,7 @@
     package enum PlantedBug: String, CaseIterable, Sendable {
         /// The caller is told before the acknowledgement is in the log.
         case answerBeforeLogging
-        /// An acknowledgement of a stream that was left is taken.
+        /// An acknowledgement of a stream that was left is taken, as a stale server sends it.
         case staleAckAccepted
         /// A message is sent before it is in the log.
         case sendBeforeLogging

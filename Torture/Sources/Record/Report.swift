@@ -28,7 +28,8 @@ struct Report: Sendable {
             lines.append("… and \(counts.problems.count - Self.problemsShown) more")
         }
         if let evidence { lines.append("logs and journal: \(evidence)") }
-        lines.append(counts.isGood ? "ok" : "FAILED; the same faults again: --seed \(seed)")
+        let good = counts.notRun.isEmpty ? "ok" : "ok, but for what was not run"
+        lines.append(counts.isGood ? good : "FAILED; the same faults again: --seed \(seed)")
         return lines.joined(separator: "\n")
     }
 
