@@ -48,6 +48,7 @@ let package = Package(
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CAllocator"),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "RecallSQLite", dependencies: ["CSQLite", "Recall", "RecallCore", "RecallCrypto"]),
         .target(
@@ -62,7 +63,8 @@ let package = Package(
         .target(
             name: "RecallCommand",
             dependencies: [
-                "CZlib", "Recall", "RecallClient", "RecallCore", "RecallCrypto", "RecallSQLite", "RecallServer",
+                "CAllocator", "CZlib", "Recall", "RecallClient", "RecallCore", "RecallCrypto", "RecallSQLite",
+                "RecallServer",
                 "RecallTesting",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),

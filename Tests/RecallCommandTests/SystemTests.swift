@@ -232,22 +232,41 @@ final class TemporaryFolder {
     /// Sanitizers come with allocators of their own.
     private static let isSanitized = dlsym(nil, "__asan_init") != nil || dlsym(nil, "__tsan_init") != nil
 
+    private static let unit = 1 << 20
+    private static func use(_ resident: Int, sessions: Int = 0) -> FreedMemory.Use {
+        FreedMemory.Use(resident: resident, sessions: sessions)
+    }
+
     @Test func isLookedForWhenGrowthIsOver() {
-        let unit = 1 << 20
-        var growth = FreedMemory.Growth(30 * unit)
-        #expect(growth.isOver(30 * unit) == false)
-        #expect(growth.isOver(33 * unit) == false, "it still grows")
-        #expect(growth.isOver(33 * unit) == true)
-        growth = FreedMemory.Growth(32 * unit)  // what was left
-        #expect(growth.isOver(32 * unit) == false, "what is left is in use")
-        #expect(growth.isOver(31 * unit) == false)
-        #expect(growth.isOver(31 * unit + 400_000) == false)
-        #expect(growth.isOver(31 * unit + 400_000) == false, "too little")
-        growth = FreedMemory.Growth(640 * unit)
-        #expect(growth.isOver(648 * unit) == false)
-        #expect(growth.isOver(648 * unit) == false, "too little of so much")
-        #expect(growth.isOver(651 * unit) == false)
-        #expect(growth.isOver(650 * unit) == true)
+        let unit = Self.unit
+        var watch = FreedMemory.Watch(Self.use(30 * unit))
+        #expect(watch.mayHaveFreed(Self.use(30 * unit)) == false)
+        #expect(watch.mayHaveFreed(Self.use(33 * unit)) == false, "it still grows")
+        #expect(watch.mayHaveFreed(Self.use(33 * unit)) == true)
+        watch = FreedMemory.Watch(Self.use(32 * unit))  // what was left
+        #expect(watch.mayHaveFreed(Self.use(32 * unit)) == false, "what is left is in use")
+        #expect(watch.mayHaveFreed(Self.use(31 * unit)) == false)
+        #expect(watch.mayHaveFreed(Self.use(31 * unit + 400_000)) == false)
+        #expect(watch.mayHaveFreed(Self.use(31 * unit + 400_000)) == false, "too little")
+        watch = FreedMemory.Watch(Self.use(640 * unit))
+        #expect(watch.mayHaveFreed(Self.use(648 * unit)) == false)
+        #expect(watch.mayHaveFreed(Self.use(648 * unit)) == false, "too little of so much")
+        #expect(watch.mayHaveFreed(Self.use(652 * unit)) == false)
+        #expect(watch.mayHaveFreed(Self.use(651 * unit)) == true)
+    }
+
+    @Test func isLookedForWhenSessionsHaveGone() {
+        let unit = Self.unit
+        var watch = FreedMemory.Watch(Self.use(30 * unit))
+        #expect(watch.mayHaveFreed(Self.use(60 * unit, sessions: 20 * unit)) == false)
+        #expect(watch.mayHaveFreed(Self.use(60 * unit, sessions: 20 * unit)) == true)
+        // All of it was in use. What is freed later is resident as before.
+        watch = FreedMemory.Watch(Self.use(60 * unit, sessions: 20 * unit))
+        #expect(watch.mayHaveFreed(Self.use(60 * unit, sessions: 20 * unit)) == false)
+        #expect(watch.mayHaveFreed(Self.use(60 * unit, sessions: 5 * unit)) == false, "more of them go")
+        #expect(watch.mayHaveFreed(Self.use(60 * unit, sessions: 5 * unit)) == true)
+        watch = FreedMemory.Watch(Self.use(35 * unit, sessions: 5 * unit))
+        #expect(watch.mayHaveFreed(Self.use(35 * unit, sessions: 5 * unit)) == false)
     }
 
     /// Small blocks are freed into the allocator, and a later one above them keeps it from giving any back by itself.

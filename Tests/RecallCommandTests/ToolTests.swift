@@ -311,3 +311,46 @@ struct ToolTests {
         if Tool.path == nil { print("SKIPPED: tests of the recall executable, which is not built beside these") }
     }
 }
+
+@Suite(.enabled(if: Tool.path != nil, "the recall executable is not built"), .serialized)
+struct ToolSurroundingsTests {
+    let folder: TemporaryFolder
+    init() throws { folder = try TemporaryFolder() }
+
+    /// No server is there: by itself it would go on for ever.
+    @Test func isNotOutlivedByASender() async throws {
+        let ended = try await Tool.run(
+            ["send", "--kind", "text", "--log", "log", "--server", "127.0.0.1:9", "--parent", "1"], in: folder,
+            input: "[0,0,\"a\"]\n", within: .seconds(30))
+        #expect(ended.code == .code(129))
+    }
+
+    @Test func aKeyIsNotWaitedFor() async throws {
+        let pipe = folder.file("pipe")
+        #expect(mkfifo(pipe, 0o600) == 0)
+        let ended = try await Tool.run(["serve", "--port", "0", "--key-file", pipe], in: folder, within: .seconds(30))
+        #expect(ended.code == .code(1))
+        #expect(ended.errors.contains("not a regular file"), "\(ended.errors)")
+    }
+
+    /// What it opens must not take the place of its output, which `log show` would write into it.
+    @Test func startsWithoutStandardFiles() async throws {
+        let path = try #require(Tool.path)
+        let script = "'\(path)' log show log <&- >&- 2>&-; echo $?"
+        try FileManager.default.copyItem(atPath: GoldenTests.source.path + "/text.db", toPath: folder.file("log"))
+        let before = try Data(contentsOf: URL(filePath: folder.file("log")))
+        let shell = try ChildProcess("/bin/sh", ["-c", script], in: folder.path)
+        #expect(try await Tool.all(shell.output) == "0\n")
+        #expect(try Data(contentsOf: URL(filePath: folder.file("log"))) == before)
+    }
+
+    @Test func adviceForALogThatCannotBeOpened() async throws {
+        try FileManager.default.copyItem(atPath: GoldenTests.source.path + "/text.db", toPath: folder.file("log"))
+        #expect(truncate(folder.file("log"), 8000) == 0)
+        for command in [["log", "show", "log"], ["log", "verify", "log"], ["request", "--log", "log"]] {
+            let ended = try await Tool.run(command, in: folder, within: .seconds(30))
+            #expect(ended.code == .code(1))
+            #expect(ended.errors.contains("recall log salvage"), "\(command): \(ended.errors)")
+        }
+    }
+}

@@ -8,6 +8,11 @@ extension CommandError {
         return CommandError("\(error)\n\(advice) (docs/errors.md, code \(error.code.rawValue))")
     }
 
+    /// Runs `body`, which looks into the log.
+    static func advising<T>(log: String, _ body: () throws -> T) throws -> T {
+        do { return try body() } catch { throw advising(error, log: log) }
+    }
+
     /// Nil where the message says it all.
     private static func advice(_ code: FaultCode, _ log: String) -> String? {
         switch code {

@@ -23,6 +23,7 @@ struct LogCommand: ParsableCommand {
         switch error {
         case let gone as Output.ReaderGone: gone.exitCode
         case let fault as LogFault: CommandError("\(file): \(fault.text)")
+        case let error as RecallError: CommandError.advising(error, log: file)
         case let error as CommandError where !error.description.contains(file):
             CommandError("\(file): \(error)")
         default: error
@@ -175,6 +176,9 @@ extension LogCommand {
                 let damage = try await SQLiteLog(path: log.file, durability: .disk, whenDamaged: .salvage)
                     .salvage(.swiftCrypto)
                 let contents = try SQLiteLogReader(path: log.file).contents()
+                if damage != nil, contents.last == .zero {
+                    Output.note("recall: no update could be kept: the session begins anew with this log")
+                }
                 let (last, acknowledged) = (contents.last, contents.receipt?.position.number ?? .zero)
                 if json {
                     return try Output.line([

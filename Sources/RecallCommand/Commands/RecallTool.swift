@@ -26,6 +26,7 @@ public struct RecallTool: AsyncParsableCommand {
     public static func start() async {
         // A reader that goes away (`recall send … | head -1`) is an error of that write, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
+        ProcessLimits.openStandardFiles()
         await main()
     }
 }

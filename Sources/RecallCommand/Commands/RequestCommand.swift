@@ -35,7 +35,7 @@ struct Request: AsyncParsableCommand {
     }
 
     func run() async throws {
-        guard let kind = try KindName.ofLog(at: log) else {
+        guard let kind = try CommandError.advising(log: log, { try KindName.ofLog(at: log) }) else {
             throw CommandError("\(log) holds no session; make one with: recall send --kind text --log \(log)")
         }
         switch kind {

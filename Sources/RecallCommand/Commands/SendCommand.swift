@@ -62,13 +62,17 @@ struct Send: AsyncParsableCommand {
     @Flag(name: .shortAndLong, help: "Print nothing on standard error but errors.")
     var quiet = false
 
+    /// The process that is not to be outlived: a parent that is killed cannot stop its children.
+    @Option(help: .hidden) var parent: Int32?
+
     func validate() throws {
         guard (1...1024).contains(window) else { throw ValidationError("--window must be 1 to 1024") }
         if let patience, patience < 1 { throw ValidationError("--patience must be at least 1") }
     }
 
     func run() async throws {
-        let known = try KindName.ofLog(at: log)
+        if let parent { ParentWatch.begin(parent) }
+        let known = try CommandError.advising(log: log) { try KindName.ofLog(at: log) }
         guard let kind = kind ?? known else {
             throw ValidationError("\(log) is a new log: say what the session is, with --kind text or --kind json")
         }

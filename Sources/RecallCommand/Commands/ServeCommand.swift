@@ -81,11 +81,14 @@ struct Serve: AsyncParsableCommand {
         }
         let (keys, tls) = (try KeyArguments(keyFile, issuing: issuingKey), try tlsConfiguration())
         if keys.areNew { try await rehearse() }
-        let server = try server(try keys.ring(), tls)
+        let handler = try SessionHandler(
+            keys: try keys.ring(), hosting: TextSession(), JSONSession(), configuration: limits.configuration)
+        let server = SessionServer(
+            handler, listen: .tcp(host: host, port: port), tls: tls, logger: Logger(label: "recall"))
         let announcer = Announcer(server: server, host: host)
         var services = [ServiceGroupConfiguration.ServiceConfiguration(service: server)]
         services.append(.init(service: announcer))
-        services.append(.init(service: FreedMemory(), successTerminationBehavior: .ignore))
+        services.append(.init(service: FreedMemory(handler: handler), successTerminationBehavior: .ignore))
         if untilInputCloses {
             services.append(.init(service: InputWatch(), successTerminationBehavior: .gracefullyShutdownGroup))
         }
@@ -97,13 +100,6 @@ struct Serve: AsyncParsableCommand {
         } catch {
             throw explain(error)
         }
-    }
-
-    private func server(_ keys: KeyRing, _ tls: TLSConfiguration?) throws -> SessionServer {
-        let handler = try SessionHandler(
-            keys: keys, hosting: TextSession(), JSONSession(), configuration: limits.configuration)
-        return SessionServer(
-            handler, listen: .tcp(host: host, port: port), tls: tls, logger: Logger(label: "recall"))
     }
 
     /// Finds out whether the address can be had: no key file is to be made for a server that cannot start. Who connects

@@ -10,7 +10,8 @@ struct ServerOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "A server's address; repeat it for several, of which any will do.", valueName: "host:port"),
+            "A server's address, 127.0.0.1:\(Address.usualPort) without it; repeat it for several, any will do.",
+            valueName: "host:port"),
         transform: { text throws(ValidationError) in try Address(parsing: text) })
     var server: [Address] = [Address(host: "127.0.0.1", port: Address.usualPort)]
 

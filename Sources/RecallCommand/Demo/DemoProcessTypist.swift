@@ -52,7 +52,7 @@ actor DemoProcessTypist: DemoTypist {
             plan.tool,
             [
                 "send", "--kind", "text", "--log", log, "--server", "\(server)", "--window", "64", "--resume",
-                "--events",
+                "--events", "--parent", "\(getpid())",
             ], in: folder)
         self.process = process
         // The tasks hold the process, not this typist: they end when its output does.

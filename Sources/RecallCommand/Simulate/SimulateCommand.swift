@@ -76,6 +76,10 @@ struct Simulate: AsyncParsableCommand {
         guard seed == nil || minutes == nil else {
             throw ValidationError("--minutes bounds many seeds: with --from N it runs those from N on")
         }
+        guard seed == nil || from == 1 else {
+            throw ValidationError("--from is the first of many seeds, --seed the only one")
+        }
+        guard !transcript || !json else { throw ValidationError("--transcript is for people: leave --json out") }
         guard (1...1_000_000_000_000).contains(faults ?? 1) else {
             throw ValidationError("--faults must be 1 to 1000000000000")
         }

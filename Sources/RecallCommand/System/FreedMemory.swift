@@ -1,4 +1,6 @@
+internal import CAllocator
 internal import Foundation
+internal import RecallServer
 internal import ServiceLifecycle
 
 /// Gives memory back that this process has freed and its allocator keeps for the next time: what many connections or
@@ -6,32 +8,53 @@ internal import ServiceLifecycle
 struct FreedMemory: Service {
     private static let interval = Duration.seconds(4)
 
+    let handler: SessionHandler
+
     func run() async throws {
         try? await cancelWhenGracefulShutdown {
-            guard var growth = Self.resident().map(Growth.init) else { return }
-            while let resident = Self.resident() {
-                if growth.isOver(resident), Self.giveBack(), let left = Self.resident() {
-                    growth = Growth(left)
+            guard var watch = await look().map(Watch.init) else { return }
+            while let use = await look() {
+                if watch.mayHaveFreed(use) {
+                    guard Self.giveBack(), let left = await look() else { return }
+                    watch = Watch(left)
                 }
                 try await Task.sleep(for: Self.interval)
             }
         }
     }
 
-    /// Tells when there may be something to give back: memory has grown, and grows no more.
-    struct Growth {
-        /// Bytes, and the part of what is resident, that it must have grown by: a trim walks all that is free.
+    private func look() async -> Use? {
+        guard let resident = Self.resident() else { return nil }
+        return Use(resident: resident, sessions: await handler.statistics().memory)
+    }
+
+    /// In bytes: what the machine has of this process in its memory, and what sessions take, by the handler's estimate.
+    struct Use: Hashable {
+        var resident: Int
+        var sessions: Int
+    }
+
+    /// Tells when there may be something to give back: memory has grown, and grows no more; or sessions went, and no
+    /// more of them go.
+    struct Watch {
+        /// Bytes, and the part of what is resident, that must have come or gone: giving back walks all that is free.
         private static let (least, part) = (512 << 10, 64)
 
         private var lowest: Int
-        private var latest: Int
+        private var mostOfSessions: Int
+        private var latest: Use
 
-        init(_ resident: Int) { (lowest, latest) = (resident, resident) }
+        init(_ use: Use) { (lowest, mostOfSessions, latest) = (use.resident, use.sessions, use) }
 
-        /// - Parameter resident: what is resident now, in bytes.
-        mutating func isOver(_ resident: Int) -> Bool {
-            defer { (lowest, latest) = (min(lowest, resident), resident) }
-            return resident <= latest && resident - lowest >= max(Self.least, lowest / Self.part)
+        mutating func mayHaveFreed(_ use: Use) -> Bool {
+            defer {
+                lowest = min(lowest, use.resident)
+                mostOfSessions = max(mostOfSessions, use.sessions)
+                latest = use
+            }
+            let enough = max(Self.least, use.resident / Self.part)
+            return use.resident <= latest.resident && use.resident - lowest >= enough
+                || use.sessions >= latest.sessions && mostOfSessions - use.sessions >= enough
         }
     }
 
@@ -45,12 +68,8 @@ struct FreedMemory: Service {
 
     /// False where the allocator has no such call: it is one of glibc's own.
     static func giveBack() -> Bool {
-        #if os(Linux)
-            // It stands in no header that Swift reads. Sound: the name belongs to the C library, whose manual gives it
-            // the type `int malloc_trim(size_t)` and lets any thread call it.
-            guard let symbol = dlsym(nil, "malloc_trim") else { return false }
-            let trim = unsafeBitCast(symbol, to: (@convention(c) (Int) -> Int32).self)
-            _ = trim(0)
+        #if canImport(Glibc)
+            _ = malloc_trim(0)
             return true
         #else
             return false

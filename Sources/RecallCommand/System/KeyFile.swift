@@ -13,13 +13,13 @@ enum KeyFile {
                 "there is no key file \(path). Make a further key with: (umask 077; head -c 32 /dev/urandom > \(path))")
         }
         let isNew = try create(path)
-        guard let secret = try load(path) else { throw CommandError("\(path) was made and is gone again") }
+        guard let secret = try load(path) else { throw CommandError("\(path) is gone again, or leads nowhere") }
         return (secret, isNew)
     }
 
     /// Nil if there is no such file.
     private static func load(_ path: String) throws(CommandError) -> Digest? {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
+        let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)  // nobody may ever write to a pipe
         guard file >= 0 else {
             if errno == ENOENT { return nil }
             throw CommandError("cannot read the key file \(path)", errno: errno)
