@@ -186,8 +186,10 @@ public final class SessionHandler: Sendable {
 public struct HandlerStatistics: Sendable, Hashable {
     /// Sessions here now.
     public var sessions = 0
-    /// Connections here now.
+    /// Connections that were let in and are here now.
     public var connections = 0
+    /// Connections now that have not said hello yet, or whose authentication is not through.
+    public var strangers = 0
     /// Recalls under way now; short ones, which take no place, are among them.
     public var recallsRunning = 0
     /// Recalls waiting for a place now.

@@ -233,8 +233,8 @@ final class TemporaryFolder {
     private static let isSanitized = dlsym(nil, "__asan_init") != nil || dlsym(nil, "__tsan_init") != nil
 
     private static let unit = 1 << 20
-    private static func use(_ resident: Int, sessions: Int = 0) -> FreedMemory.Use {
-        FreedMemory.Use(resident: resident, sessions: sessions)
+    private static func use(_ resident: Int, held: Int = 0) -> FreedMemory.Use {
+        FreedMemory.Use(resident: resident, held: held)
     }
 
     @Test func isLookedForWhenGrowthIsOver() {
@@ -255,18 +255,18 @@ final class TemporaryFolder {
         #expect(watch.mayHaveFreed(Self.use(651 * unit)) == true)
     }
 
-    @Test func isLookedForWhenSessionsHaveGone() {
+    @Test func isLookedForWhenWhatWasHeldIsNot() {
         let unit = Self.unit
         var watch = FreedMemory.Watch(Self.use(30 * unit))
-        #expect(watch.mayHaveFreed(Self.use(60 * unit, sessions: 20 * unit)) == false)
-        #expect(watch.mayHaveFreed(Self.use(60 * unit, sessions: 20 * unit)) == true)
+        #expect(watch.mayHaveFreed(Self.use(60 * unit, held: 20 * unit)) == false)
+        #expect(watch.mayHaveFreed(Self.use(60 * unit, held: 20 * unit)) == true)
         // All of it was in use. What is freed later is resident as before.
-        watch = FreedMemory.Watch(Self.use(60 * unit, sessions: 20 * unit))
-        #expect(watch.mayHaveFreed(Self.use(60 * unit, sessions: 20 * unit)) == false)
-        #expect(watch.mayHaveFreed(Self.use(60 * unit, sessions: 5 * unit)) == false, "more of them go")
-        #expect(watch.mayHaveFreed(Self.use(60 * unit, sessions: 5 * unit)) == true)
-        watch = FreedMemory.Watch(Self.use(35 * unit, sessions: 5 * unit))
-        #expect(watch.mayHaveFreed(Self.use(35 * unit, sessions: 5 * unit)) == false)
+        watch = FreedMemory.Watch(Self.use(60 * unit, held: 20 * unit))
+        #expect(watch.mayHaveFreed(Self.use(60 * unit, held: 20 * unit)) == false)
+        #expect(watch.mayHaveFreed(Self.use(60 * unit, held: 5 * unit)) == false, "more of them go")
+        #expect(watch.mayHaveFreed(Self.use(60 * unit, held: 5 * unit)) == true)
+        watch = FreedMemory.Watch(Self.use(35 * unit, held: 5 * unit))
+        #expect(watch.mayHaveFreed(Self.use(35 * unit, held: 5 * unit)) == false)
     }
 
     /// Small blocks are freed into the allocator, and a later one above them keeps it from giving any back by itself.

@@ -84,8 +84,10 @@ import Testing
         try await withServer(TestServer(Counter())) { server in
             let peer = try await RawPeer(server.endpoint)
             peer.setReading(false)
+            try await eventually("it is there") { await server.statistics.strangers == 1 }
             peer.send(hello() + pings.bytes)
             try await eventually("it is let in") { await server.statistics.connections == 1 }
+            #expect(await server.statistics.strangers == 0)
             peer.send(bad)
             try await eventually("the server is done with it") { await server.statistics.connections == 0 }
             peer.setReading(true)

@@ -25,36 +25,41 @@ struct FreedMemory: Service {
 
     private func look() async -> Use? {
         guard let resident = Self.resident() else { return nil }
-        return Use(resident: resident, sessions: await handler.statistics().memory)
+        let statistics = await handler.statistics()
+        let connections = statistics.connections + statistics.strangers
+        return Use(resident: resident, held: statistics.memory + connections * Self.connection)
     }
 
-    /// In bytes: what the machine has of this process in its memory, and what sessions take, by the handler's estimate.
+    /// Bytes that a connection takes, as docs/performance.md has it.
+    private static let connection = 5 << 10
+
+    /// In bytes: what the machine has of this process in its memory, and about what sessions and connections take.
     struct Use: Hashable {
         var resident: Int
-        var sessions: Int
+        var held: Int
     }
 
-    /// Tells when there may be something to give back: memory has grown, and grows no more; or sessions went, and no
-    /// more of them go.
+    /// Tells when there may be something to give back: memory has grown, and grows no more; or sessions or connections
+    /// went, and no more of them go.
     struct Watch {
         /// Bytes, and the part of what is resident, that must have come or gone: giving back walks all that is free.
         private static let (least, part) = (512 << 10, 64)
 
         private var lowest: Int
-        private var mostOfSessions: Int
+        private var mostHeld: Int
         private var latest: Use
 
-        init(_ use: Use) { (lowest, mostOfSessions, latest) = (use.resident, use.sessions, use) }
+        init(_ use: Use) { (lowest, mostHeld, latest) = (use.resident, use.held, use) }
 
         mutating func mayHaveFreed(_ use: Use) -> Bool {
             defer {
                 lowest = min(lowest, use.resident)
-                mostOfSessions = max(mostOfSessions, use.sessions)
+                mostHeld = max(mostHeld, use.held)
                 latest = use
             }
             let enough = max(Self.least, use.resident / Self.part)
             return use.resident <= latest.resident && use.resident - lowest >= enough
-                || use.sessions >= latest.sessions && mostOfSessions - use.sessions >= enough
+                || use.held >= latest.held && mostHeld - use.held >= enough
         }
     }
 

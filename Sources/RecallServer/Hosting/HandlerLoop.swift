@@ -73,6 +73,7 @@ final class HandlerLoop {
         var statistics = host.statistics
         statistics.sessions = machine.sessionCount
         statistics.connections = peers.count
+        statistics.strangers = accepted.count - peers.count
         statistics.recallsRunning = machine.recallCount
         statistics.recallsWaiting = machine.waitingRecallCount
         statistics.memory = machine.memoryInUse
