@@ -32,6 +32,38 @@ import Testing
         #expect(chunk.first == SequenceNumber(2) && chunk.receipt == receipt && said.last?.tail == [])
     }
 
+    /// A server may acknowledge again what the log has, together with what it has not.
+    @Test func whatIsAcknowledgedAgainDoesNotCountAgain() throws {
+        let network = CoreNetwork()
+        let client = network.client()
+        let connection = network.connect(client, to: network.servers[0])
+        client.send("a@")  // reads the clock, so that it has determinants
+        network.settle()
+        let (stream, receipt) = (try #require(client.currentStream), try #require(client.log.receipt))
+        let determinants = try #require(client.log.message(SequenceNumber(1))).determinants
+        try #require(!determinants.isEmpty)
+        let call = client.send("b@")
+        client.work()
+        let number = SequenceNumber(2)
+        var next = receipt
+        next.position = Position(
+            number: number, seal: Digest(),
+            inputs: Forge.cryptography.inputs(
+                determinants.span.bytes, number: number, after: receipt.position.inputs))
+        let body = Self.body(Acknowledgement(stream: stream, first: SequenceNumber(1), receipt: next)) { writer in
+            for offset in [UInt32(0), 1] {
+                writer.integer(offset)
+                writer.block(determinants.span.bytes)
+                writer.block([UInt8(ascii: "r")].span.bytes)
+            }
+        }
+        client.receive(connection, body)
+        client.work()
+        #expect(client.acknowledged == number && client.log.acknowledged == number)
+        #expect(client.log.message(number)?.determinants == determinants)
+        #expect(call.reply == "r" && client.failure == nil)
+    }
+
     @Test func aLostCheckpointEndsTheSession() {
         let terms = CoreNetwork.terms(checkpoints: CoreNetwork.checkpoints(afterBytes: 4))
         let network = CoreNetwork(servers: 2, terms: terms)
