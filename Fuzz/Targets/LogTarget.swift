@@ -12,14 +12,16 @@ enum LogTarget {
         (FileManager.default.fileExists(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory())
         + "/recall-fuzz-\(getpid())"
     private static let path = folder + "/log"
-    private static let written = Recording()
+    /// With all rows in the write-ahead log, and with all in the file itself.
+    private static let written = [Recording(isClosed: false), Recording(isClosed: true)]
 
-    /// A log's files as a client leaves them that was killed.
+    /// A log's files as a client leaves them that was killed, or that closed it.
     private final class Recording: Sendable {
         let files: [(suffix: String, bytes: [UInt8])]
         let messages: [LoggedMessage]
 
-        init() {
+        init(isClosed: Bool) {
+            try? FileManager.default.removeItem(atPath: folder)
             try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
             let messages = (1...12).map { number in
                 LoggedMessage(
@@ -40,17 +42,18 @@ enum LogTarget {
                         try await log.keep(checkpoint, truncating: forgotten)
                     }
                 }
+                if isClosed { await log.close() }
                 files.withLock { files in
                     for suffix in ["", "-wal"] {
                         let data = FileManager.default.contents(atPath: path + suffix) ?? Data()
                         files.append((suffix, Array(data)))
                     }
                 }
-                await log.close()
+                if !isClosed { await log.close() }
             }
             self.messages = messages
             self.files = files.withLock { $0 }
-            require(self.files.allSatisfy { !$0.bytes.isEmpty }, "the recording is empty")
+            require(self.files.count { !$0.bytes.isEmpty } == (isClosed ? 1 : 2), "the recording is empty")
         }
     }
 
@@ -77,10 +80,10 @@ enum LogTarget {
     }
 
     static func run(_ input: [UInt8]) {
-        let recording = written
+        var script = Script(input)
+        let recording = written[script.number(below: written.count)]
         try? FileManager.default.removeItem(atPath: folder)
         try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        var script = Script(input)
         let whenDamaged: WhenDamaged = script.flag() ? .refuse : .salvage
         var isLogWhole = true
         for (suffix, bytes) in recording.files {

@@ -20,7 +20,7 @@ enum Seeds {
                 switch target {
                 case "readers": frames.filter { $0.count < 256 }.map { [3, UInt8($0.count)] + $0 }
                 // In the middle of a log's file.
-                case "log": short.map { [0, 1, 3, UInt8($0.count)] + $0 + random.bytes(4) }
+                case "log": short.map { [1, 0, 1, 3, UInt8($0.count)] + $0 + random.bytes(4) }
                 default: frames.compactMap(conversation)
                 }
             try write(scripts + vectors, to: folder + "/" + target)

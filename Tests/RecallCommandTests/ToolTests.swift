@@ -318,11 +318,19 @@ struct ToolSurroundingsTests {
     init() throws { folder = try TemporaryFolder() }
 
     /// No server is there: by itself it would go on for ever.
-    @Test func isNotOutlivedByASender() async throws {
-        let ended = try await Tool.run(
-            ["send", "--kind", "text", "--log", "log", "--server", "127.0.0.1:9", "--parent", "1"], in: folder,
-            input: "[0,0,\"a\"]\n", within: .seconds(30))
-        #expect(ended.code == .code(129))
+    @Test(.timeLimit(.minutes(1))) func isNotOutlivedByASender() async throws {
+        let path = try #require(Tool.path)
+        let send = "'\(path)' send --kind text --log log --server 127.0.0.1:9 --parent $$"
+        let shell = try ChildProcess("/bin/sh", ["-c", send + " & echo started; wait"], in: folder.path)
+        #expect(try await shell.output.next().map { String(decoding: $0.bytes, as: UTF8.self) } == ["started"])
+        // It has its log, so it runs.
+        while !FileManager.default.fileExists(atPath: folder.file("log")) {
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        #expect(shell.end == nil)
+        shell.signal(SIGKILL)
+        // Whoever has the other end of this pipe is gone then.
+        #expect(try await Tool.all(shell.output) == "")
     }
 
     @Test func aKeyIsNotWaitedFor() async throws {
@@ -333,15 +341,22 @@ struct ToolSurroundingsTests {
         #expect(ended.errors.contains("not a regular file"), "\(ended.errors)")
     }
 
-    /// What it opens must not take the place of its output, which `log show` would write into it.
+    /// The first files that it opens must not take their place.
     @Test func startsWithoutStandardFiles() async throws {
         let path = try #require(Tool.path)
         let script = "'\(path)' log show log <&- >&- 2>&-; echo $?"
         try FileManager.default.copyItem(atPath: GoldenTests.source.path + "/text.db", toPath: folder.file("log"))
-        let before = try Data(contentsOf: URL(filePath: folder.file("log")))
         let shell = try ChildProcess("/bin/sh", ["-c", script], in: folder.path)
         #expect(try await Tool.all(shell.output) == "0\n")
-        #expect(try Data(contentsOf: URL(filePath: folder.file("log"))) == before)
+    }
+
+    @Test func nobodyIsAdvisedToSalvageAgain() async throws {
+        var log = [UInt8](try Data(contentsOf: GoldenTests.source.appending(path: "text.db")))
+        for index in 4096..<log.count { log[index] = 0 }
+        try Data(log).write(to: URL(filePath: folder.file("log")))
+        let ended = try await Tool.run(["log", "salvage", "log"], in: folder, within: .seconds(30))
+        #expect(ended.code == .code(1))
+        #expect(!ended.errors.contains("recall log salvage"), "\(ended.errors)")
     }
 
     @Test func adviceForALogThatCannotBeOpened() async throws {

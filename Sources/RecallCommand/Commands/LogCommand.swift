@@ -19,11 +19,12 @@ struct LogCommand: ParsableCommand {
     }
 
     /// What went wrong with the log, with its file's name.
-    static func explain(_ error: any Error, _ file: String) -> any Error {
+    /// - Parameter isSalvage: nobody is advised to do what has just failed.
+    static func explain(_ error: any Error, _ file: String, isSalvage: Bool = false) -> any Error {
         switch error {
         case let gone as Output.ReaderGone: gone.exitCode
         case let fault as LogFault: CommandError("\(file): \(fault.text)")
-        case let error as RecallError: CommandError.advising(error, log: file)
+        case let error as RecallError where !isSalvage: CommandError.advising(error, log: file)
         case let error as CommandError where !error.description.contains(file):
             CommandError("\(file): \(error)")
         default: error
@@ -177,7 +178,7 @@ extension LogCommand {
                     .salvage(.swiftCrypto)
                 let contents = try SQLiteLogReader(path: log.file).contents()
                 if damage != nil, contents.last == .zero {
-                    Output.note("recall: no update could be kept: the session begins anew with this log")
+                    Output.note("recall: no update could be kept: on a server without it the session begins anew")
                 }
                 let (last, acknowledged) = (contents.last, contents.receipt?.position.number ?? .zero)
                 if json {
@@ -190,7 +191,7 @@ extension LogCommand {
                 try Output.line(damage.map { "salvaged: \($0)" } ?? "nothing is damaged")
                 try Output.line("updates: \(last), acknowledged: \(acknowledged)")
             } catch {
-                throw LogCommand.explain(error, log.file)
+                throw LogCommand.explain(error, log.file, isSalvage: true)
             }
         }
 

@@ -39,15 +39,17 @@ struct FreedMemory: Service {
         var held: Int
     }
 
-    /// Tells when there may be something to give back: memory has grown, and grows no more; or sessions or connections
-    /// went, and no more of them go.
+    /// Tells when there may be something to give back: sessions or connections went, and no more of them go; or, a
+    /// minute after the last time, memory has grown for another reason, and grows no more.
     struct Watch {
         /// Bytes, and the part of what is resident, that must have come or gone: giving back walks all that is free.
         private static let (least, part) = (512 << 10, 64)
+        private static let looksBetween = 15
 
         private var lowest: Int
         private var mostHeld: Int
         private var latest: Use
+        private var looks = 0
 
         init(_ use: Use) { (lowest, mostHeld, latest) = (use.resident, use.held, use) }
 
@@ -56,9 +58,10 @@ struct FreedMemory: Service {
                 lowest = min(lowest, use.resident)
                 mostHeld = max(mostHeld, use.held)
                 latest = use
+                looks += 1
             }
             let enough = max(Self.least, use.resident / Self.part)
-            return use.resident <= latest.resident && use.resident - lowest >= enough
+            return looks >= Self.looksBetween && use.resident <= latest.resident && use.resident - lowest >= enough
                 || use.held >= latest.held && mostHeld - use.held >= enough
         }
     }

@@ -38,15 +38,12 @@ final class Injector: @unchecked Sendable {
         world.scenario.pauses.randomElement(using: &random) ?? 1_000_000_000
     }
 
-    /// Counts, when the process goes on, if it missed anything.
+    /// Counts when the process goes on, if it missed anything.
     private func halt(_ process: SimulatedProcess, _ pause: Int64, _ fault: SimulationFault) {
         guard !process.isPaused else { return }
         world.note("\(process.name) pauses for \(SimulatedWorld.seconds(pause))")
-        process.pause()
-        world.timeline.after(pause) { [world] in
-            if !process.held.isEmpty { world.injected(fault, process.name) }
-            process.resume()
-        }
+        process.pause { [unowned world, name = process.name] in world.injected(fault, name) }
+        world.timeline.after(pause) { process.resume() }
     }
 
     // MARK: Servers
@@ -167,7 +164,9 @@ final class Injector: @unchecked Sendable {
             guard let session = member.session, let server = world.servers.randomElement(using: &random),
                 let handler = server.life?.handler, server.life?.run?.status(of: session) != nil
             else { return }
-            world.injected(fault, "\(member.name) on \(server.name)")
+            if server.life?.run?.status(of: session)?.hasCopy == true {
+                world.injected(fault, "\(member.name) on \(server.name)")
+            }
             handler.deleteSession(session)
         // These count when something is slow or fails.
         case .slowDisk:

@@ -15,6 +15,7 @@ final class SimulatedProcess: EventLoop, TaskExecutor, @unchecked Sendable {
     /// Nothing of this process happens before: what is queued at once happens in order, after a moment.
     private var busyUntil: Int64 = 0
     private(set) var isPaused = false
+    private var onMiss: () -> Void = {}
     /// When it did something last.
     var lastEvent: Int64 = 0
     private let weather: Weather?
@@ -33,11 +34,14 @@ final class SimulatedProcess: EventLoop, TaskExecutor, @unchecked Sendable {
 
     // MARK: Life
 
-    func pause() { isPaused = true }
+    /// - Parameter onMiss: told, when it goes on, if it missed anything.
+    func pause(_ onMiss: @escaping () -> Void) { (isPaused, self.onMiss) = (true, onMiss) }
 
     func resume() {
         guard isPaused else { return }
         isPaused = false
+        if !held.isEmpty { onMiss() }
+        onMiss = {}
         timeline.release(held)
         held = []
     }

@@ -160,7 +160,8 @@ final class SimulatedStore: @unchecked Sendable {
             throw error
         }
         if contents.damage != nil { weather.count(.tornTail) }
-        if hasLostPower, found.count < steps.count { weather.count(.lostTail) }
+        // What was being written when the power went was not written yet.
+        if hasLostPower, found.count < uncertain ?? steps.count { weather.count(.lostTail) }
         settle(found.count, found.view)
         return (log, contents)
     }
