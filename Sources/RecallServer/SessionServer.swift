@@ -47,7 +47,7 @@ public final class SessionServer: Service {
     private enum Binding {
         case pending([CheckedContinuation<Int, any Error>])
         case listening(Int)
-        case ended
+        case ended(any Error)
     }
 
     /// - Parameters:
@@ -71,7 +71,7 @@ public final class SessionServer: Service {
         self.logger = logger
     }
 
-    /// The port it listens on; waits until it does. Throws if it never will.
+    /// The port it listens on; waits until it does. Throws what `run` threw if it never will.
     public var port: Int {
         get async throws {
             try await withCheckedThrowingContinuation { continuation in
@@ -79,7 +79,7 @@ public final class SessionServer: Service {
                     switch binding {
                     case .pending(let waiting): binding = .pending(waiting + [continuation])
                     case .listening(let port): continuation.resume(returning: port)
-                    case .ended: continuation.resume(throwing: RecallError(.closed, "the server has ended"))
+                    case .ended(let error): continuation.resume(throwing: error)
                     }
                 }
             }
@@ -160,7 +160,7 @@ public final class SessionServer: Service {
             if case .pending(let continuations) = binding { waiting = continuations }
             switch result {
             case .success(let port): binding = .listening(port)
-            case .failure: binding = .ended
+            case .failure(let error): binding = .ended(error)
             }
             return waiting
         }
