@@ -64,8 +64,7 @@ let package = Package(
             name: "RecallCommand",
             dependencies: [
                 "CAllocator", "CZlib", "Recall", "RecallClient", "RecallCore", "RecallCrypto", "RecallSQLite",
-                "RecallServer",
-                "RecallTesting",
+                "RecallServer", "RecallTesting",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -6,8 +6,9 @@ struct FloodCommand: AsyncParsableCommand {
         commandName: "flood",
         abstract: "Malformed frames and silent connections against a server in use; its memory must not grow.",
         discussion: """
-            Memory is the resident set of the server's process. After each of two floods it is compared with what it \
-            was in use before them. Honest sessions go on meanwhile, and are compared at the end.
+            Memory is the resident set of the server's process. Ten seconds after each of two floods it is compared \
+            with what it was before them, when a tenth as many connections had said hello and left. Honest sessions go \
+            on meanwhile, and are compared at the end.
             """)
 
     @OptionGroup var options: Options

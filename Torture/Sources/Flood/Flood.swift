@@ -47,7 +47,7 @@ struct Flood: Sendable {
         let before = try ServerMemory(of: server.child.id)
         workspace.tally.note("server's memory in use: \(before.text)")
         for (name, stream) in [("a flood", 20_000), ("another", 30_000)] as [(String, UInt64)] {
-            let peak = try await watched(server) {
+            let peak = await watched(server) {
                 await flood(server, frames: extent.frames, connections: extent.connections, stream: stream)
             }
             await pause(Self.settling)
@@ -64,7 +64,7 @@ struct Flood: Sendable {
     }
 
     /// The most that the server has resident while something happens, in kilobytes.
-    private func watched(_ server: ServerProcess, _ body: () async -> Void) async throws(TortureError) -> Int {
+    private func watched(_ server: ServerProcess, _ body: () async -> Void) async -> Int {
         let peak = Mutex(0)
         let watch = Task {
             while !Task.isCancelled {
