@@ -289,6 +289,22 @@ import Testing
         #expect(admission.next() == nil)
     }
 
+    /// One that holds more than it asked for, as a chunk of large messages does, is charged that: others have the less.
+    @Test func whatARecallTurnsOutToHoldIsCharged() {
+        var limits = RecallAdmission.Limits()
+        limits.bytes = 100
+        var admission = RecallAdmission(limits)
+        #expect(admission.request(SlotID(0), from: ConnectionID(1), bytes: 20) == .admitted)
+        admission.hold(SlotID(0), bytes: 10)
+        #expect(admission.request(SlotID(1), from: ConnectionID(1), bytes: 40) == .admitted)
+        admission.hold(SlotID(0), bytes: 61)
+        #expect(admission.request(SlotID(2), from: ConnectionID(1), bytes: 1) == .waiting)
+        #expect(admission.next() == nil)
+        admission.finish(SlotID(0))
+        #expect(admission.next() == SlotID(2))
+        #expect(admission.request(SlotID(3), from: ConnectionID(1), bytes: 50) == .admitted)
+    }
+
     /// Nor do the others keep it waiting for ever: it is left half of the memory.
     @Test func aLargeRecallHasItsTurn() {
         var limits = RecallAdmission.Limits()
