@@ -80,7 +80,7 @@ final class SessionDriver: LinkUser {
         core?.machine.followRecovered { number in
             let (answer, continuation) = AsyncStream.makeStream(of: CallResult.self)
             updates.append((number, answer))
-            return waiters.add(RecoveredWaiter(continuation)).lowerBound
+            return waiters.add(RecoveredWaiter(continuation), count: 1).lowerBound
         }
         return RecoveredUpdates(updates: updates)
     }
@@ -105,12 +105,12 @@ final class SessionDriver: LinkUser {
         opening = nil
         handleEvents()
         leaveLink()
-        refuse(queue.removeAll())
+        for calls in queue.removeAll() { refuse(calls) }
         finishClosing()
     }
 
-    private func refuse(_ calls: some Sequence<CallID>) {
-        for call in calls { finish(call, .failure(RecallError(.closed, "the client was closed"))) }
+    private func refuse(_ calls: Range<CallID>) {
+        waiters.resume(calls, .failure(RecallError(.closed, "the client was closed")))
     }
 
     /// Nothing more is said or heard.
@@ -141,7 +141,7 @@ final class SessionDriver: LinkUser {
     func submit(_ contents: [[UInt8]], isRequest: Bool, _ waiter: Waiter) -> Range<CallID> {
         let calls = waiters.add(waiter, count: contents.count)
         if isClosed {
-            refuse((0..<contents.count).map { calls.lowerBound.advanced(by: $0) })
+            refuse(calls)
         } else {
             queue.append(contents, isRequest: isRequest, firstCall: calls.lowerBound)
             schedulePump()
@@ -151,14 +151,8 @@ final class SessionDriver: LinkUser {
 
     /// The callers were cancelled. A message that is in the log already is delivered all the same.
     func cancel(_ calls: Range<CallID>) {
-        var call = calls.lowerBound
-        while call < calls.upperBound {
-            if waiters.holds(call) {
-                core?.machine.forget(call)
-                finish(call, .failure(CancellationError()))
-            }
-            call = call.advanced(by: 1)
-        }
+        for call in calls where waiters.holds(call) { core?.machine.forget(call) }
+        waiters.resume(calls, .failure(CancellationError()))
     }
 
     var head: SequenceNumber { core?.machine.head ?? .zero }
@@ -413,7 +407,7 @@ final class SessionDriver: LinkUser {
         guard !events.isEmpty else { return false }
         for event in events {
             switch event {
-            case .deliver(let call, let result): finish(call, .success(result))
+            case .deliver(let calls, let result): waiters.resume(calls, .success(result))
             case .attached(let replayed, let microseconds): attached(replayed, microseconds)
             case .recallAsked: break
             case .checkpointKept(let number, let byteCount):
@@ -438,10 +432,6 @@ final class SessionDriver: LinkUser {
             notices.yield(
                 .recalled(messages: Int(clamping: replayed), duration: .microseconds(Int64(clamping: microseconds))))
         }
-    }
-
-    private func finish(_ call: CallID, _ result: Result<CallResult, any Error>) {
-        if let (waiter, index) = waiters.take(call) { waiter.resume(index, result) }
     }
 
     /// A server that lives but has lost the session says nothing: what is unanswered for too long is sent again.

@@ -8,6 +8,9 @@ struct Submissions {
         let contents: [[UInt8]]
         let isRequest: Bool
         var done = 0
+
+        /// Those that had no turn.
+        var left: Range<CallID> { firstCall.advanced(by: done)..<firstCall.advanced(by: contents.count) }
     }
 
     /// A part of what waits is sealed, logged and written before the next is: while the server works on it, the client
@@ -44,31 +47,28 @@ struct Submissions {
     private static func admit(
         _ batch: inout Batch, into machine: inout ClientMachine, _ waiters: WaiterTable, _ room: inout Room
     ) {
+        // Cancelled, as all are together, before their turn: they were never in the log.
+        guard waiters.holds(batch.left.lowerBound) else { return batch.done = batch.contents.count }
         while batch.done < batch.contents.count, !room.isFull {
-            let call = batch.firstCall.advanced(by: batch.done)
-            // Cancelled before its turn: it was never in the log.
-            if waiters.holds(call) {
-                let content = batch.contents[batch.done]
-                let fits = batch.isRequest ? machine.hasRoomForRequest : machine.hasRoom(for: content.count)
-                guard fits || machine.failure != nil else { return }
-                if batch.isRequest {
-                    machine.request(content, call: call)
-                } else {
-                    machine.submit(content, call: call)
-                }
-                room.messages -= 1
-                room.bytes -= content.count
+            let call = batch.left.lowerBound
+            let content = batch.contents[batch.done]
+            let fits = batch.isRequest ? machine.hasRoomForRequest : machine.hasRoom(for: content.count)
+            guard fits || machine.failure != nil else { return }
+            if batch.isRequest {
+                machine.request(content, call: call)
+            } else {
+                machine.submit(content, call: call)
             }
+            room.messages -= 1
+            room.bytes -= content.count
             batch.done += 1
         }
     }
 
     /// The calls of those that had no turn, which nobody will take on any more.
-    mutating func removeAll() -> [CallID] {
-        var calls: [CallID] = []
-        while let batch = batches.popFirst() {
-            calls += (batch.done..<batch.contents.count).map { batch.firstCall.advanced(by: $0) }
-        }
+    mutating func removeAll() -> [Range<CallID>] {
+        var calls: [Range<CallID>] = []
+        while let batch = batches.popFirst() { calls.append(batch.left) }
         return calls
     }
 }

@@ -1,28 +1,39 @@
 package import RecallCore
 
-/// Who waits for the results of calls. Confined to the client's loop.
+/// Who waits for the results of calls that follow each other. Confined to the client's loop.
 ///
 /// Classes and not an enum with the continuations in it: their layout is known to the concurrency library only, so that
 /// each copy of such an enum asked the runtime.
 class Waiter {
-    /// The result of its call of that index.
-    func resume(_ index: Int, _ result: Result<CallResult, any Error>) {}
+    /// True while it waits for the call of that index.
+    func waits(for index: Int) -> Bool { false }
+    /// False once it has the results of all of its calls.
+    var isWaiting: Bool { false }
+    /// The result that its calls of those indices have in common. The first one of each call counts.
+    func resume(_ indices: Range<Int>, _ result: Result<CallResult, any Error>) {}
 }
 
 /// A caller of `send`.
 final class SingleWaiter: Waiter {
-    private let continuation: CheckedContinuation<CallResult, any Error>
+    private var continuation: CheckedContinuation<CallResult, any Error>?
     init(_ continuation: CheckedContinuation<CallResult, any Error>) { self.continuation = continuation }
 
-    override func resume(_ index: Int, _ result: Result<CallResult, any Error>) { continuation.resume(with: result) }
+    override func waits(for index: Int) -> Bool { isWaiting }
+    override var isWaiting: Bool { continuation != nil }
+    override func resume(_ indices: Range<Int>, _ result: Result<CallResult, any Error>) {
+        continuation.take()?.resume(with: result)
+    }
 }
 
 /// Somebody who follows an update that the log held.
 final class RecoveredWaiter: Waiter {
-    private let answer: AsyncStream<CallResult>.Continuation
+    private var answer: AsyncStream<CallResult>.Continuation?
     init(_ answer: AsyncStream<CallResult>.Continuation) { self.answer = answer }
 
-    override func resume(_ index: Int, _ result: Result<CallResult, any Error>) {
+    override func waits(for index: Int) -> Bool { isWaiting }
+    override var isWaiting: Bool { answer != nil }
+    override func resume(_ indices: Range<Int>, _ result: Result<CallResult, any Error>) {
+        guard let answer = answer.take() else { return }
         if case .success(let result) = result { answer.yield(result) }
         answer.finish()
     }
@@ -30,21 +41,38 @@ final class RecoveredWaiter: Waiter {
 
 /// Collects the results of messages that were sent together.
 final class BatchWaiter: Waiter {
-    private var results: [Result<CallResult, any Error>?]
-    private var missing: Int
+    /// In one piece, so that a run of results is one access to the object.
+    private struct Collected {
+        var results: [Result<CallResult, any Error>?]
+        var missing: Int
+
+        /// All of them, once none is missing.
+        mutating func add(
+            _ indices: Range<Int>, _ result: Result<CallResult, any Error>
+        ) -> [Result<CallResult, any Error>]? {
+            guard missing > 0 else { return nil }
+            for index in indices where results[index] == nil {
+                results[index] = result
+                missing -= 1
+            }
+            guard missing == 0 else { return nil }
+            // The table may hold the waiter for longer.
+            defer { results = [] }
+            return results.compactMap { $0 }
+        }
+    }
+    private var collected: Collected
     private var continuation: CheckedContinuation<[Result<CallResult, any Error>], Never>?
 
     init(count: Int, _ continuation: CheckedContinuation<[Result<CallResult, any Error>], Never>) {
-        (results, missing, self.continuation) = (Array(repeating: nil, count: count), count, continuation)
+        collected = Collected(results: Array(repeating: nil, count: count), missing: count)
+        self.continuation = continuation
     }
 
-    override func resume(_ index: Int, _ result: Result<CallResult, any Error>) {
-        guard results[index] == nil else { return }
-        results[index] = result
-        missing -= 1
-        guard missing == 0, let continuation else { return }
-        self.continuation = nil
-        continuation.resume(returning: results.compactMap { $0 })
+    override func waits(for index: Int) -> Bool { isWaiting && collected.results[index] == nil }
+    override var isWaiting: Bool { collected.missing > 0 }
+    override func resume(_ indices: Range<Int>, _ result: Result<CallResult, any Error>) {
+        if let results = collected.add(indices, result) { continuation.take()?.resume(returning: results) }
     }
 }
 
@@ -58,44 +86,54 @@ package struct RecoveredUpdates: Sendable {
 /// and not by hashing.
 struct WaiterTable {
     private struct Entry {
-        /// Nil once nobody waits.
-        var waiter: Waiter?
-        var index: Int
+        let waiter: Waiter
+        let calls: Range<CallID>
     }
 
+    /// Ascending and without gaps. The first one waits; others may have all they waited for.
     private var entries = Fifo<Entry>()
-    private var first: UInt64 = 1
-
     /// The name that the next call gets.
-    var next: CallID { CallID(first &+ UInt64(entries.count)) }
+    private var next = CallID(1)
 
     /// Names so many calls, whose results go to one who waits.
-    mutating func add(_ waiter: Waiter, count: Int = 1) -> Range<CallID> {
-        let call = next
-        for index in 0..<count { entries.append(Entry(waiter: waiter, index: index)) }
-        return call..<call.advanced(by: count)
+    mutating func add(_ waiter: Waiter, count: Int) -> Range<CallID> {
+        let calls = next..<next.advanced(by: count)
+        next = calls.upperBound
+        if count > 0 { entries.append(Entry(waiter: waiter, calls: calls)) }
+        return calls
+    }
+
+    /// Where the entry of a call is; nil if it is gone, or there was none.
+    private func offset(of call: CallID) -> Int? {
+        guard let first = entries.first, call >= first.calls.lowerBound, call < next else { return nil }
+        if call < first.calls.upperBound { return 0 }
+        var (low, high) = (1, entries.count - 1)
+        while low < high {
+            let middle = (low + high) / 2
+            if let entry = entries.item(at: middle), entry.calls.upperBound <= call {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        return low
     }
 
     /// True if somebody waits for the call.
     func holds(_ call: CallID) -> Bool {
-        call.rawValue >= first && entries.item(at: Int(clamping: call.rawValue - first))?.waiter != nil
+        guard let entry = offset(of: call).flatMap({ entries.item(at: $0) }) else { return false }
+        return entry.waiter.waits(for: entry.calls.lowerBound.distance(to: call))
     }
 
-    /// Whoever waits for the call, if anybody still does, and the call's index with them.
-    mutating func take(_ call: CallID) -> (waiter: Waiter, index: Int)? {
-        guard call.rawValue >= first else { return nil }
-        var taken: Entry?
-        entries.update(at: Int(clamping: call.rawValue - first)) {
-            taken = $0
-            $0.waiter = nil
+    /// Gives whoever still waits for one of these calls its result.
+    mutating func resume(_ calls: Range<CallID>, _ result: Result<CallResult, any Error>) {
+        guard let first = entries.first else { return }
+        var offset = offset(of: max(calls.lowerBound, first.calls.lowerBound)) ?? entries.count
+        while let entry = entries.item(at: offset), entry.calls.lowerBound < calls.upperBound {
+            let part = entry.calls.clamped(to: calls), start = entry.calls.lowerBound
+            entry.waiter.resume(start.distance(to: part.lowerBound)..<start.distance(to: part.upperBound), result)
+            offset += 1
         }
-        while let entry = entries.popFirst() {
-            guard entry.waiter == nil else {
-                entries.putBack(entry)
-                break
-            }
-            first &+= 1
-        }
-        return taken.flatMap { entry in entry.waiter.map { ($0, entry.index) } }
+        while let entry = entries.first, !entry.waiter.isWaiting { entries.removeFirst(1) }
     }
 }

@@ -81,8 +81,7 @@ extension ClientMachine {
         while let pending = tail.popFirst() {
             guard let call = pending.call else { continue }
             let text = "the log had lost what it had confirmed; the server's state was adopted"
-            answers.append(
-                Answer(call: call, number: receipt.position.number, result: .failed(.outcomeUnknown, text)))
+            answer(call, at: receipt.position.number, .failed(.outcomeUnknown, text))
         }
         tailBytes = 0
         operations.append(.adopt(checkpoint, receipt: receipt))

@@ -245,24 +245,31 @@ extension ClientMachine {
         var next = 0
         var logBytes = 0
         var position = front
+        // Those without a reply whose calls follow each other.
+        var silent: Range<CallID>?
         while position.number < frame.number, let pending = tail.popFirst() {
             position = Position(number: position.number.next, seal: pending.seal, inputs: frame.inputs)
             tailBytes -= pending.content.count
             sentBytes -= pending.content.count
             logBytes += pending.content.count
-            var result = CallResult.reply([])
+            var result: CallResult?
             if next < items.count, items[next].number == position.number {
                 logBytes += items[next].determinants.count
-                result = results[next] ?? result
+                result = results[next]
                 next += 1
             }
             #if RECALL_PLANTED_BUGS
-                if PlantedBug.isActive(.answerBeforeLogging) { deliver(pending.call, result) }
+                if PlantedBug.isActive(.answerBeforeLogging) { deliver(pending.call, result ?? .reply([])) }
             #endif
-            if let call = pending.call {
-                answers.append(Answer(call: call, number: frame.number, result: result))
+            guard let call = pending.call else { continue }
+            if result == nil, let calls = silent, calls.upperBound == call {
+                silent = calls.lowerBound..<call.advanced(by: 1)
+            } else {
+                answer(&silent, at: frame.number)
+                if let result { answer(call, at: frame.number, result) } else { silent = call..<call.advanced(by: 1) }
             }
         }
+        answer(&silent, at: frame.number)
         let receipt = Receipt(position: position, outputs: frame.outputs, time: frame.time, mac: frame.mac)
         let determinants = items.filter { !$0.determinants.isEmpty }.map { (number: $0.number, bytes: $0.determinants) }
         staged.append(
@@ -272,6 +279,15 @@ extension ClientMachine {
         front = position
         historyBytes += logBytes
         (fruitless, supersessions) = (0, 0)
+    }
+
+    /// To be shown when the log holds the acknowledgement.
+    mutating func answer(_ call: CallID, at number: SequenceNumber, _ result: CallResult) {
+        answers.append(Answer(calls: call..<call.advanced(by: 1), number: number, result: result))
+    }
+
+    private mutating func answer(_ silent: inout Range<CallID>?, at number: SequenceNumber) {
+        if let calls = silent.take() { answers.append(Answer(calls: calls, number: number, result: .reply([]))) }
     }
 
     /// The receipt before the new one may go, if one stays at least every `receiptInterval` without it. The one at the
@@ -319,7 +335,7 @@ extension ClientMachine {
         if frame.number <= acknowledged, answers.isEmpty {
             deliver(call, result)
         } else {
-            answers.append(Answer(call: call, number: frame.number, result: result))
+            answer(call, at: frame.number, result)
         }
     }
 }

@@ -45,9 +45,10 @@ package struct ClientMachine: ~Copyable {
         var id: RequestID?
     }
 
+    /// What calls that follow each other get. Most updates have no reply, so that one answer serves a whole run.
     struct Answer: Sendable {
-        var call: CallID
-        /// Shown to the caller when the log holds this update's acknowledgement.
+        var calls: Range<CallID>
+        /// Shown to the callers when the log holds this update's acknowledgement.
         var number: SequenceNumber
         var result: CallResult
     }
@@ -304,7 +305,7 @@ package struct ClientMachine: ~Copyable {
     }
 
     mutating func deliver(_ call: CallID?, _ result: CallResult) {
-        if let call { events.append(.deliver(call, result)) }
+        if let call { events.append(.deliver(call..<call.advanced(by: 1), result)) }
     }
 
     /// Ends the session for this client; every caller is told. Those whose acknowledgement is on its way into the log,
@@ -354,7 +355,7 @@ package struct ClientMachine: ~Copyable {
     /// The running operation failed: nothing more can be promised.
     package mutating func logFailed(_ code: FaultCode, _ text: String) {
         (running, staged, operations) = (nil, [], Fifo())
-        while let answer = answers.popFirst() { deliver(answer.call, .failed(code, text)) }
+        while let answer = answers.popFirst() { events.append(.deliver(answer.calls, .failed(code, text))) }
         fail(code, text)
     }
 
@@ -375,7 +376,7 @@ package struct ClientMachine: ~Copyable {
         let number = acknowledged
         while let answer = answers.popFirst() {
             guard answer.number <= number else { return answers.putBack(answer) }
-            deliver(answer.call, answer.result)
+            events.append(.deliver(answer.calls, answer.result))
         }
     }
 }

@@ -3,9 +3,13 @@ package struct CallID: Hashable, Comparable, Sendable, BitwiseCopyable {
     package let rawValue: UInt64
     package init(_ rawValue: UInt64) { self.rawValue = rawValue }
     package static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
+}
 
+/// Calls that follow each other are a range.
+extension CallID: Strideable {
     /// The call so many after this one.
     package func advanced(by count: Int) -> CallID { CallID(rawValue &+ UInt64(truncatingIfNeeded: count)) }
+    package func distance(to other: CallID) -> Int { Int(truncatingIfNeeded: other.rawValue &- rawValue) }
 }
 
 /// What a caller gets.
@@ -40,8 +44,8 @@ package enum LogAnswer: Sendable, Hashable {
 
 /// What happened to a session, for its caller and its shell; in order.
 package enum ClientEvent: Sendable, Hashable {
-    /// A caller's wait ends. What it gets is in the log.
-    case deliver(CallID, CallResult)
+    /// Callers' waits end, and each of them gets the same. What they get is in the log.
+    case deliver(Range<CallID>, CallResult)
     /// The session is live on its stream; a recall of so many messages came before, if any.
     case attached(replayed: UInt64, microseconds: UInt64)
     /// A server asked for the log.

@@ -276,10 +276,12 @@ package final class CoreClient {
         events.append(contentsOf: new)
         for event in new {
             switch event {
-            case .deliver(let id, let result):
-                guard let call = waiting.removeValue(forKey: id) else { continue }
-                onResult(call, result)
-                call.end(result)
+            case .deliver(let calls, let result):
+                for id in calls {
+                    guard let call = waiting.removeValue(forKey: id) else { continue }
+                    onResult(call, result)
+                    call.end(result)
+                }
             case .refusedForNow: leave()
             case .failed(let code, let text): failure = (code, text)
             case .attached, .recallAsked, .checkpointKept, .adopted: break

@@ -199,7 +199,8 @@ package final class CoreScriptRun {
                 case .checkpointKept(let number, _): output.append("\(client.name) kept the checkpoint at \(number)")
                 case .refusedForNow(let code, _): output.append("\(client.name) is to try again later: \(code)")
                 case .failed(let code, _): output.append("\(client.name) has ended: \(code)")
-                case .deliver(_, let result): output.append("\(client.name) returns \(Self.text(result))")
+                case .deliver(let calls, let result):
+                    for _ in calls { output.append("\(client.name) returns \(Self.text(result))") }
                 case .attached, .recallAsked: break
                 }
             }
