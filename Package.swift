@@ -145,12 +145,15 @@ if Context.environment["RECALL_PLANTED_BUGS"] == "1" {
 // instrumented, so that the dependencies need not be built once more.
 if Context.environment["RECALL_FUZZ"] == "1" {
     // The fuzzer follows the code that takes bytes from others; each counter elsewhere costs, and tells it nothing.
-    let followed = ["RecallCore", "RecallSQLite"]
+    let followed = ["Recall", "RecallCommand", "RecallCore", "RecallServer", "RecallSQLite"]
     package.targets += [
         .systemLibrary(name: "CFuzzer", path: "Fuzz/CFuzzer"),
         .executableTarget(
             name: "recall-fuzz",
-            dependencies: ["CFuzzer", "Recall", "RecallCore", "RecallCrypto", "RecallSQLite", "RecallTesting"],
+            dependencies: [
+                "CFuzzer", "Recall", "RecallCommand", "RecallCore", "RecallCrypto", "RecallServer", "RecallSQLite",
+                "RecallTesting",
+            ],
             path: "Fuzz/Targets",
             // lld, for gold (2.40) fails on the debugging information of an instrumented build.
             linkerSettings: [.unsafeFlags(["-sanitize=address", "-sanitize=fuzzer", "-use-ld=lld"])]),

@@ -8,9 +8,7 @@ import Synchronization
 /// The SQLite log opened on a damaged file: nothing traps, what it gives is what was written, it takes new messages,
 /// and opens again without damage.
 enum LogTarget {
-    private static let folder =
-        (FileManager.default.fileExists(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory())
-        + "/recall-fuzz-\(getpid())"
+    private static let folder = scratchFolder + "/log"
     private static let path = folder + "/log"
     /// With all rows in the write-ahead log, and with all in the file itself.
     private static let written = [Recording(isClosed: false), Recording(isClosed: true)]

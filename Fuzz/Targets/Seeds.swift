@@ -13,7 +13,7 @@ enum Seeds {
         // As a body, and as a piece of a stream.
         try write(frames + frames.map { length($0.count) + $0 }, to: folder + "/frames")
         var random = SeededGenerator(seed: 1)
-        for target in ["handler", "client", "readers", "log"] {
+        for target in ["handler", "client", "readers", "log", "kinds", "files"] {
             let scripts = (0..<200).map { index in random.bytes(8 + index * 2) }
             let short = frames.filter { $0.count < 100 }
             let vectors: [[UInt8]] =
@@ -21,6 +21,7 @@ enum Seeds {
                 case "readers": frames.filter { $0.count < 256 }.map { [3, UInt8($0.count)] + $0 }
                 // In the middle of a log's file.
                 case "log": short.map { [1, 0, 1, 3, UInt8($0.count)] + $0 + random.bytes(4) }
+                case "kinds", "files": []
                 default: frames.compactMap(conversation)
                 }
             try write(scripts + vectors, to: folder + "/" + target)

@@ -11,6 +11,8 @@ private let targets: [(name: String, run: @convention(c) (UnsafePointer<UInt8>?,
     ("client", { fuzz($0, $1, ClientTarget.run) }),
     ("readers", { fuzz($0, $1, ReaderTarget.run) }),
     ("log", { fuzz($0, $1, LogTarget.run) }),
+    ("kinds", { fuzz($0, $1, KindTarget.run) }),
+    ("files", { fuzz($0, $1, FileTarget.run) }),
 ]
 
 private func fuzz(_ data: UnsafePointer<UInt8>?, _ count: Int, _ body: ([UInt8]) -> Void) -> CInt {

@@ -1,5 +1,5 @@
-internal import Recall
-internal import RecallCore
+package import Recall
+package import RecallCore
 
 #if canImport(Glibc)
     internal import Glibc
@@ -17,15 +17,15 @@ internal import RecallCore
 /// updates under way, the others for suspects. Record: state (1: under way, 2: suspect, 3: an
 /// effect under way whose copy is gone), deaths, deaths while the effect was out, a byte free, then 4
 /// bytes free, number 8, session 16, seal 32; host byte order, since it never leaves it.
-final class PoisonMarks {
-    struct Suspect: Hashable {
-        var session: SessionID
-        var number: SequenceNumber
-        var seal: Digest
+package final class PoisonMarks {
+    package struct Suspect: Hashable {
+        package var session: SessionID
+        package var number: SequenceNumber
+        package var seal: Digest
         /// While the update itself was being applied.
-        var deaths: UInt8
+        package var deaths: UInt8
         /// While its effect was out.
-        var effectDeaths: UInt8 = 0
+        package var effectDeaths: UInt8 = 0
 
         var allDeaths: Int { Int(deaths) + Int(effectDeaths) }
     }
@@ -44,14 +44,14 @@ final class PoisonMarks {
     /// The mapped file, open for its lock; nil without one.
     private let file: CInt?
     private let limit: Int
-    private(set) var suspects: [Suspect] = []
+    package private(set) var suspects: [Suspect] = []
     /// Places of effects that are out, by the copy that sent them; index 0 is for the update that is being applied on
     /// the loop.
     private var places: [Incarnation: Int] = [:]
     private var free: [Int]
 
     /// - Parameter path: nil keeps the marks in plain memory: deaths of the process are then not seen.
-    init(path: String?, deaths: Int) throws(RecallError) {
+    package init(path: String?, deaths: Int) throws(RecallError) {
         limit = max(1, deaths)
         free = Array((1..<Self.runs).reversed())
         if let path {
@@ -67,7 +67,7 @@ final class PoisonMarks {
     }
 
     /// An orderly end is no death, whatever is out; and another may use the file now.
-    func end() {
+    package func end() {
         guard let file else { return }
         for place in places.values { records[place * Self.recordBytes] = 0 }
         places = [:]
@@ -236,17 +236,17 @@ final class PoisonMarks {
     // MARK: Updates under way
 
     /// An update is being applied on the loop.
-    func updateBegins(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
+    package func updateBegins(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
         guard file != nil else { return }
         write(0, state: 1, suspect(session, number, seal))
     }
 
-    func updateEnded() {
+    package func updateEnded() {
         if file != nil { records[0] = 0 }
     }
 
     /// An update's effect goes out. The mark stays until `effectEnded`, though the copy may be deleted before.
-    func effectBegins(_ copy: Incarnation, _ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
+    package func effectBegins(_ copy: Incarnation, _ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
         guard file != nil, places[copy] == nil else { return }
         guard let place = free.popLast() else { return }  // more effects out than places: these go unmarked
         places[copy] = place
@@ -254,12 +254,12 @@ final class PoisonMarks {
     }
 
     /// The copy is gone, and its effect goes on.
-    func effectOutlives(_ copy: Incarnation) {
+    package func effectOutlives(_ copy: Incarnation) {
         guard file != nil, let place = places[copy] else { return }
         records[place * Self.recordBytes] = 3
     }
 
-    func effectEnded(_ copy: Incarnation) {
+    package func effectEnded(_ copy: Incarnation) {
         guard file != nil, let place = places.removeValue(forKey: copy) else { return }
         records[place * Self.recordBytes] = 0
         free.append(place)
@@ -268,7 +268,7 @@ final class PoisonMarks {
     // MARK: Suspects
 
     /// The update broke its copy: counted as a death.
-    func died(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
+    package func died(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
         var suspect = suspect(session, number, seal)
         suspect.deaths = min(250, suspect.deaths) + 1
         remember(suspect)
@@ -288,14 +288,14 @@ final class PoisonMarks {
     var hasSuspects: Bool { !suspects.isEmpty }
 
     /// True if it has caused as many deaths as are put up with. A replay needs no effect, so that one's do not count.
-    func isPoisoned(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest, isReplay: Bool) -> Bool {
+    package func isPoisoned(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest, isReplay: Bool) -> Bool {
         guard !suspects.isEmpty else { return false }
         let suspect = suspect(session, number, seal)
         return (isReplay ? Int(suspect.deaths) : suspect.allDeaths) >= limit
     }
 
     /// It ended without a death: it was suspected wrongly, or its cause is gone.
-    func survived(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
+    package func survived(_ session: SessionID, _ number: SequenceNumber, _ seal: Digest) {
         guard
             let place = suspects.firstIndex(where: { $0.session == session && $0.number == number && $0.seal == seal })
         else { return }
