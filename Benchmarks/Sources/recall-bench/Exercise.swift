@@ -11,14 +11,18 @@ struct Exercise: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Does a fixed amount of work, to be counted by another program.", shouldDisplay: false)
 
-    enum Work: String, ExpressibleByArgument, CaseIterable { case batch, single, recall, json, file }
+    enum Work: String, ExpressibleByArgument, CaseIterable { case batch, single, recall, json, file, disk }
 
-    @Argument(help: "batch, single, recall, json or file") var work: Work
-    @Option(help: "How many messages.") var messages = 10_000
+    @Argument(help: "batch, single, recall, json, file or disk") var work: Work
+    @Option(help: "How many messages each client sends.") var messages = 10_000
     @Option(help: "How many are handed over at once.") var atOnce = 256
+    @Option(help: "How many clients there are, each with a connection of its own; for batch, file and disk.")
+    var clients = 1
 
     func validate() throws {
-        guard messages > 0, atOnce > 0 else { throw ValidationError("--messages and --at-once must be positive") }
+        guard messages > 0, atOnce > 0, clients > 0 else {
+            throw ValidationError("--messages, --at-once and --clients must be positive")
+        }
     }
 
     func run() async throws {
@@ -26,18 +30,23 @@ struct Exercise: AsyncParsableCommand {
         logger.logLevel = .error
         let log = MemoryLog()
         var server = try await Host(logger)
+        let port = server.port
         switch work {
-        case .batch: try await updates(server.port, log, Tally.self)
-        case .file:
+        case .batch: try await together { _ in try await updates(port, MemoryLog(), Tally.self) }
+        case .file, .disk:
             let folder = try Workspace(inside: FileManager.default.temporaryDirectory.path)
             defer { folder.remove() }
-            try await updates(server.port, .sqlite(folder.path + "/log.db"), Tally.self)
-        case .single: try await singly(server.port, log)
+            let durability: SQLiteLog.Durability = work == .disk ? .disk : .process
+            try await together { client in
+                let log = SQLiteLog(path: "\(folder.path)/log-\(client).db", durability: durability)
+                try await updates(port, log, Tally.self)
+            }
+        case .single: try await singly(port, log)
         case .json:
             let note = Tally.Note(amount: 12345, account: 42, text: "a note of some length")
-            try await batches(of: note, server.port, log, Tally.self)
+            try await batches(of: note, port, log, Tally.self)
         case .recall:
-            try await updates(server.port, log, EndlessTally.self)
+            try await updates(port, log, EndlessTally.self)
             await server.end()
             server = try await Host(logger)
             let client = try await SessionClient<EndlessTally>.open(at: .tcp("127.0.0.1", server.port), log: log)
@@ -46,6 +55,14 @@ struct Exercise: AsyncParsableCommand {
             await client.close()
         }
         await server.end()
+    }
+
+    /// Does the same for each client, at the same time.
+    private func together(_ body: @escaping @Sendable (Int) async throws -> Void) async throws {
+        try await withThrowingTaskGroup { tasks in
+            for client in 0..<clients { tasks.addTask { try await body(client) } }
+            try await tasks.waitForAll()
+        }
     }
 
     private func updates<S: Session>(

@@ -9,6 +9,8 @@ extension Suite {
         try await measureIdle()
     }
 
+    private static let withSession = "connection, with a session that idles"
+
     private func measureConnections() async throws {
         let server = try Child.role("serve", "recall")
         defer { server.end() }
@@ -22,7 +24,7 @@ extension Suite {
             try await Self.rest()
             each.append(Double(try server.residentBytes - before) / 1000)
         }
-        take("memory", 1000, "connection, with a session that idles", "bytes", each)
+        take("memory", 1000, Self.withSession, "bytes", each)
         for crowd in crowds { await crowd.close() }
     }
 
@@ -55,6 +57,9 @@ extension Suite {
         let after = try server.residentBytes
         let each = Double(after - before) / Double(pace.idleSessions)
         take("memory", pace.idleSessions, "live session, idle", "bytes", [each], notes: ["process": Double(after)])
+        if let both = report.figures.first(where: { $0.contender == Self.withSession }) {
+            take("memory", 1000, "connection alone: the same less a session", "bytes", both.rounds.map { $0 - each })
+        }
         // The last group of a run: that many sessions are left to the end of the process.
         withExtendedLifetime((crowd, warm)) {}
     }

@@ -7,63 +7,92 @@ extension Suite {
     func measureStorms() async throws {
         say("storms: a restart with so many sessions")
         for count in pace.storms {
-            for isAdmitted in [true, false] {
-                try await storm(count, isAdmitted ? "with admission control" : "without", freely: !isAdmitted)
-            }
-            guard Redis.path != nil else { continue }
-            let aof = try await RedisAOF(count * Self.updates, in: folder)
-            defer { aof.remove() }
+            var stands = [
+                try await StormStand("with admission control", count, freely: false),
+                try await StormStand("without", count, freely: true),
+            ]
+            defer { for stand in stands { stand.server.end() } }
+            let aof = Redis.path == nil ? nil : try await RedisAOF(count * StormStand.updates, in: folder)
+            defer { aof?.remove() }
             var loads: [Double] = []
-            for _ in 0..<pace.rounds { if let load = try await aof.load() { loads.append(load) } }
-            take("storm", count, "Redis, loading its AOF of as many updates", "s", loads)
+            // A large one takes its time.
+            for _ in 0..<(pace.isQuick ? 1 : count > 10_000 ? 3 : pace.rounds) {
+                for index in stands.indices { try await stands[index].storm() }
+                if let load = try await aof?.load() { loads.append(load) }
+            }
+            for stand in stands {
+                await stand.crowd.close()
+                report(stand)
+            }
+            if !loads.isEmpty { take("storm", count, "Redis, loading its AOF of as many updates", "s", loads) }
         }
     }
 
-    /// Of each session.
-    private static let updates = 10
-
-    private func storm(_ count: Int, _ name: String, freely: Bool) async throws {
-        let port = try FreePort.find()
-        func start() throws -> Child {
-            try freely
-                ? Child.role("serve", "recall", "--port", "\(port)", "--freely")
-                : Child.role("serve", "recall", "--port", "\(port)")
-        }
-        var server = try start()
-        defer { server.end() }
-        _ = try await server.port()
-        let crowd = try await Crowd.open(count, connections: 64, port: port, updates: Self.updates)
-        var figure = Figure(group: "storm", setting: "\(count)", contender: name, unit: "s", rounds: [])
-        var (steady, growth, impatient): ([Double], [Double], [Double]) = ([], [], [])
-        // After so long a silence a client attaches anew.
-        let patience = ClientConfiguration().silenceLimit.seconds
-        // A large one takes its time.
-        for _ in 0..<(pace.isQuick ? 1 : count > 10_000 ? 3 : pace.rounds) {
-            try await Self.rest()
-            steady.append(Double(try server.residentBytes))
-            server.kill()
-            server = try start()
-            _ = try await server.port()
-            let started = ContinuousClock.now
-            let waits = try await crowd.askAll(expecting: UInt64(Self.updates)).sorted()
-            figure.rounds.append((ContinuousClock.now - started).seconds)
-            figure.follow([
-                "p50": waits[count / 2] * 1e6, "p99": waits[count * 99 / 100] * 1e6, "last": waits[count - 1] * 1e6,
-            ])
-            // That of a server which has seen no storm: the others keep some of theirs.
-            growth.append(Double(try server.peakBytes) / steady[0])
-            impatient.append(Double(waits.count { $0 > patience }))
-        }
-        await crowd.close()
-        figure.notes = ["steady bytes": steady[0], "longer than patience": impatient.max() ?? 0]
+    private func report(_ stand: StormStand) {
+        let (figure, growth) = (stand.figure, stand.growth)
         report.figures.append(figure)
-        take("storm memory", count, name + ": peak over steady", "x", growth)
+        take("storm memory", stand.count, stand.figure.contender + ": peak over steady", "x", growth)
         say(
             String(
                 format:
                     "  storm, %d: %@: all back after %.2f s, p99 %.2f s, peak memory %.2f x steady, %.0f waited long",
-                count, name, figure.median, (figure.latency?["p99"] ?? 0) / 1e6, growth.median,
-                impatient.max() ?? 0))
+                stand.count, figure.contender, figure.median, (figure.latency?["p99"] ?? 0) / 1e6, growth.median,
+                figure.notes?["longer than patience"] ?? 0))
+    }
+}
+
+/// Sessions and a server that dies, again and again.
+private struct StormStand {
+    /// Of each session.
+    static let updates = 10
+
+    let count: Int
+    let crowd: Crowd
+    private(set) var server: Child
+    private(set) var figure: Figure
+    /// Peak memory of the server that they come to, over that of the first one with all of them at rest.
+    private(set) var growth: [Double] = []
+    private var steady: Double?
+    private var impatient = 0.0
+    private let port: Int
+    private let isFree: Bool
+
+    init(_ name: String, _ count: Int, freely: Bool) async throws {
+        self.count = count
+        isFree = freely
+        port = try FreePort.find()
+        server = try Self.start(port, freely)
+        figure = Figure(group: "storm", setting: "\(count)", contender: name, unit: "s", rounds: [])
+        _ = try await server.port()
+        crowd = try await Crowd.open(count, connections: 64, port: port, updates: Self.updates)
+    }
+
+    private static func start(_ port: Int, _ freely: Bool) throws -> Child {
+        try freely
+            ? Child.role("serve", "recall", "--port", "\(port)", "--freely")
+            : Child.role("serve", "recall", "--port", "\(port)")
+    }
+
+    /// One restart.
+    mutating func storm() async throws {
+        try await Suite.rest()
+        let steady = try steady ?? Double(server.residentBytes)
+        self.steady = steady
+        server.kill()
+        server = try Self.start(port, isFree)
+        _ = try await server.port()
+        let started = ContinuousClock.now
+        let waits = try await crowd.askAll(expecting: UInt64(Self.updates)).sorted()
+        figure.rounds.append((ContinuousClock.now - started).seconds)
+        figure.follow([
+            "p50": waits[count / 2] * 1e6, "p99": waits[count * 99 / 100] * 1e6, "last": waits[count - 1] * 1e6,
+        ])
+        // That of a server which has seen no storm: the others keep some of theirs.
+        growth.append(Double(try server.peakBytes) / steady)
+        // After so long a silence a client attaches anew.
+        let patience = ClientConfiguration().silenceLimit.seconds
+        impatient = max(impatient, Double(waits.count { $0 > patience }))
+        figure.notes = ["steady bytes": steady, "longer than patience": impatient]
     }
 }
 
