@@ -34,16 +34,16 @@ enum FileTarget {
         default: break
         }
         require(FileManager.default.createFile(atPath: path, contents: Data(file)), "no file can be made")
-        let applying: Update?
-        do throws(RecallError) { applying = try serve(&script) } catch {
+        let underWay: UnderWay
+        do throws(RecallError) { underWay = try serve(&script) } catch {
             return require(error.code == .misconfigured, "opening threw \(error)")
         }
         guard let next = try? PoisonMarks(path: path, deaths: 1) else {
             fatalError("the file of a server that died cannot be opened")
         }
-        if let update = applying {
+        for update in underWay.blamed {
             require(
-                next.suspects.contains { $0.isOf(update) && $0.deaths > min(update.deaths, 250) },
+                next.suspects.contains { $0.isOf(update) && $0.allDeaths > min(update.deaths, 250) },
                 "a death was not counted")
         }
         next.end()
@@ -52,15 +52,29 @@ enum FileTarget {
     fileprivate struct Update {
         var session: SessionID, number: SequenceNumber, seal: Digest
         /// Those that were known when it began.
-        var deaths: UInt8 = 0
+        var deaths = 0
+    }
+
+    /// What a server was doing when it died.
+    private struct UnderWay {
+        var applying: Update?
+        var effects: [Incarnation: (update: Update, hasOutlived: Bool)] = [:]
+
+        /// The update that was being applied; else the effects that nobody waited for any more; else those that were
+        /// out.
+        var blamed: [Update] {
+            if let applying { return [applying] }
+            let outlived = effects.values.filter(\.hasOutlived)
+            return (outlived.isEmpty ? Array(effects.values) : outlived).map(\.update)
+        }
     }
 
     /// A server takes the file, uses it, and dies; returns the update that is under way then. To let go of the marks
     /// without `end` is what a death comes to.
-    private static func serve(_ script: inout Script) throws(RecallError) -> Update? {
+    private static func serve(_ script: inout Script) throws(RecallError) -> UnderWay {
         let marks = try PoisonMarks(path: path, deaths: 1 + script.number(below: 3))
         require(marks.suspects.count <= 768, "too many suspects")
-        var applying: Update?
+        var underWay = UnderWay()
         for _ in 0..<12 where !script.isOver {
             let number = script.number(below: 4)
             // One that the file may know.
@@ -69,28 +83,34 @@ enum FileTarget {
                 number == 0
                 ? known ?? Update(session: SessionID(high: 0, low: 0), number: .zero, seal: Digest())
                 : Update(session: SessionID(high: 1, low: 1), number: SequenceNumber(UInt64(number)), seal: Digest())
+            update.deaths = marks.suspects.first { $0.isOf(update) }?.allDeaths ?? 0
             let copy = Incarnation(UInt64(script.number(below: 4)))
             switch script.number(below: 8) {
             case 0, 1:
                 marks.updateBegins(update.session, update.number, update.seal)
-                update.deaths = marks.suspects.first { $0.isOf(update) }?.deaths ?? 0
-                applying = update
+                underWay.applying = update
             case 2:
                 marks.updateEnded()
-                applying = nil
-            case 3: marks.effectBegins(copy, update.session, update.number, update.seal)
-            case 4: marks.effectOutlives(copy)
-            case 5: marks.effectEnded(copy)
+                underWay.applying = nil
+            case 3:
+                marks.effectBegins(copy, update.session, update.number, update.seal)
+                if underWay.effects[copy] == nil { underWay.effects[copy] = (update, false) }
+            case 4:
+                marks.effectOutlives(copy)
+                underWay.effects[copy]?.hasOutlived = true
+            case 5:
+                marks.effectEnded(copy)
+                underWay.effects[copy] = nil
             case 6:
                 // A server settles with an update when it has ended.
                 marks.updateEnded()
-                applying = nil
+                underWay.applying = nil
                 marks.survived(update.session, update.number, update.seal)
                 require(!marks.isPoisoned(update.session, update.number, update.seal, isReplay: false), "it survived")
             default: marks.died(update.session, update.number, update.seal)
             }
         }
-        return applying
+        return underWay
     }
 
     // MARK: Packed recordings

@@ -114,7 +114,7 @@ enum KindTarget {
 
 /// A kind with a message of each role, whose updates take all that a context has.
 private struct Scratch: Session {
-    static let kind = SessionKind<Scratch>("scratch", [1: Keep.self, 2: Ask.self, 3: Show.self])
+    static let kind = SessionKind<Scratch>("scratch", [1: Keep.self, 2: Ask.self, 3: Show.self, 4: Note.self])
 
     struct State: SessionState, BinaryCodable {
         var kept: [UInt8] = []
@@ -139,6 +139,17 @@ private struct Scratch: Session {
         func write(to writer: inout ByteWriter) { writer.append(bytes.span.bytes) }
     }
 
+    /// In JSON, as is its reply.
+    struct Note: UpdateMessage, Codable {
+        var text: String
+        var weight: Double?
+
+        func update(_ state: inout State) -> [String: Double] {
+            state.kept = text.utf8.suffix(32)
+            return ["count": Double(text.utf8.count), "weight": weight ?? 0]
+        }
+    }
+
     struct Ask: EffectMessage, BinaryCodable {
         var bytes: [UInt8]
 
@@ -158,5 +169,5 @@ private struct Scratch: Session {
 }
 
 private func read(_ reader: inout ByteReader) throws(WireError) -> [UInt8] {
-    try reader.take(reader.remaining).withUnsafeBytes { Array($0) }
+    try reader.take(reader.remaining).array
 }

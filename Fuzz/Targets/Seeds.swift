@@ -21,7 +21,9 @@ enum Seeds {
                 case "readers": frames.filter { $0.count < 256 }.map { [3, UInt8($0.count)] + $0 }
                 // In the middle of a log's file.
                 case "log": short.map { [1, 0, 1, 3, UInt8($0.count)] + $0 + random.bytes(4) }
-                case "kinds", "files": []
+                // As a message, and as a record of a poison file.
+                case "kinds": short.map { [0, 5, 0, UInt8($0.count)] + $0 }
+                case "files": short.map { [1, 1, 1, 0, UInt8($0.count)] + $0 }
                 default: frames.compactMap(conversation)
                 }
             try write(scripts + vectors, to: folder + "/" + target)

@@ -110,7 +110,13 @@ final class SessionDriver: LinkUser {
     }
 
     private func refuse(_ calls: Range<CallID>) {
-        waiters.resume(calls, .failure(RecallError(.closed, "the client was closed")))
+        finish(calls, .failure(RecallError(.closed, "the client was closed")))
+    }
+
+    /// Gives whoever still waits for one of these calls its result.
+    private func finish(_ calls: Range<CallID>, _ result: Result<CallResult, any Error>) {
+        var left = calls
+        while let (waiter, indices) = waiters.take(&left) { waiter.resume(indices, result) }
     }
 
     /// Nothing more is said or heard.
@@ -149,10 +155,11 @@ final class SessionDriver: LinkUser {
         return calls
     }
 
-    /// The callers were cancelled. A message that is in the log already is delivered all the same.
+    /// The callers were cancelled: all that were submitted together, since of those that still wait for their turn
+    /// either all go ahead or none. A message that is in the log already is delivered all the same.
     func cancel(_ calls: Range<CallID>) {
-        for call in calls where waiters.holds(call) { core?.machine.forget(call) }
-        waiters.resume(calls, .failure(CancellationError()))
+        core?.machine.forget(calls)
+        finish(calls, .failure(CancellationError()))
     }
 
     var head: SequenceNumber { core?.machine.head ?? .zero }
@@ -407,7 +414,7 @@ final class SessionDriver: LinkUser {
         guard !events.isEmpty else { return false }
         for event in events {
             switch event {
-            case .deliver(let calls, let result): waiters.resume(calls, .success(result))
+            case .deliver(let calls, let result): finish(calls, .success(result))
             case .attached(let replayed, let microseconds): attached(replayed, microseconds)
             case .recallAsked: break
             case .checkpointKept(let number, let byteCount):

@@ -86,14 +86,17 @@ package struct RecoveredUpdates: Sendable {
 /// and not by hashing.
 struct WaiterTable {
     private struct Entry {
-        let waiter: Waiter
+        /// Nil once it needs nothing more.
+        var waiter: Waiter?
         let calls: Range<CallID>
     }
 
-    /// Ascending and without gaps. The first one waits; others may have all they waited for.
+    /// Ascending and without gaps. One that needs nothing more goes when those before it have gone.
     private var entries = Fifo<Entry>()
     /// The name that the next call gets.
     private var next = CallID(1)
+
+    var count: Int { entries.count }
 
     /// Names so many calls, whose results go to one who waits.
     mutating func add(_ waiter: Waiter, count: Int) -> Range<CallID> {
@@ -121,19 +124,28 @@ struct WaiterTable {
 
     /// True if somebody waits for the call.
     func holds(_ call: CallID) -> Bool {
-        guard let entry = offset(of: call).flatMap({ entries.item(at: $0) }) else { return false }
-        return entry.waiter.waits(for: entry.calls.lowerBound.distance(to: call))
+        guard let entry = offset(of: call).flatMap({ entries.item(at: $0) }), let waiter = entry.waiter else {
+            return false
+        }
+        return waiter.waits(for: entry.calls.lowerBound.distance(to: call))
     }
 
-    /// Gives whoever still waits for one of these calls its result.
-    mutating func resume(_ calls: Range<CallID>, _ result: Result<CallResult, any Error>) {
-        guard let first = entries.first else { return }
-        var offset = offset(of: max(calls.lowerBound, first.calls.lowerBound)) ?? entries.count
-        while let entry = entries.item(at: offset), entry.calls.lowerBound < calls.upperBound {
+    /// Whoever comes first of those that these calls belong to, and the calls' indices with them; takes these off
+    /// `calls`. Nil when there is nobody left.
+    ///
+    /// One at a time, and not with the result: who gets one may go on at once, and hand over others.
+    mutating func take(_ calls: inout Range<CallID>) -> (waiter: Waiter, indices: Range<Int>)? {
+        while let entry = entries.first, entry.waiter?.isWaiting != true { entries.removeFirst(1) }
+        while !calls.isEmpty, let first = entries.first,
+            let offset = offset(of: max(calls.lowerBound, first.calls.lowerBound)),
+            let entry = entries.item(at: offset), entry.calls.lowerBound < calls.upperBound
+        {
             let part = entry.calls.clamped(to: calls), start = entry.calls.lowerBound
-            entry.waiter.resume(start.distance(to: part.lowerBound)..<start.distance(to: part.upperBound), result)
-            offset += 1
+            calls = part.upperBound..<calls.upperBound
+            guard let waiter = entry.waiter else { continue }
+            if entry.calls.count == 1 { entries.update(at: offset) { $0.waiter = nil } }
+            return (waiter, start.distance(to: part.lowerBound)..<start.distance(to: part.upperBound))
         }
-        while let entry = entries.first, !entry.waiter.isWaiting { entries.removeFirst(1) }
+        return nil
     }
 }

@@ -15,6 +15,7 @@ extension Cryptography {
         hkdf: { hkdf($0, $1, $2) },
         encrypt: { key, nonce, plain, associated in
             do {
+                // Sound, here and in `decrypt`: what leaves the closure is a box or an array, which have copies.
                 let box = try plain.withUnsafeBytes { plain in
                     try AES.GCM.seal(
                         plain, using: symmetric(key), nonce: AES.GCM.Nonce(data: nonce),
@@ -48,6 +49,7 @@ extension Cryptography {
                 hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: piece[..<count]))
             }
         } else {
+            // Sound: hashed within the closures.
             head.withUnsafeBytes { hash.update(bufferPointer: $0) }
             tail.withUnsafeBytes { hash.update(bufferPointer: $0) }
         }
@@ -95,6 +97,8 @@ extension Cryptography {
         // Sound: the span does not leave the closure.
         value.withUnsafeBytes { RecallCore.Digest(RawSpan(_unsafeBytes: $0)) ?? RecallCore.Digest() }
     }
+
+    // Sound, both: a key and `Data` have copies of the bytes.
 
     private static func symmetric(_ key: RecallCore.Digest) -> SymmetricKey {
         key.withBytes { $0.withUnsafeBytes { SymmetricKey(data: $0) } }

@@ -46,7 +46,7 @@ package enum Checksum {
         return hash ^ (hash >> 32)
     }
 
-    // All offsets passed here are at most `count - 8`, and any bit pattern is an integer.
+    // Sound: all offsets passed here are at most `count - 8`, and any bit pattern is an integer.
     private static func word(_ raw: UnsafeRawBufferPointer, _ offset: Int) -> UInt64 {
         UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
     }

@@ -202,7 +202,8 @@ final class Statement {
     }
 
     func bind(_ text: String, at index: Int32) throws(RecallError) {
-        // SQLITE_TRANSIENT is a cast macro that Swift does not import: SQLite copies the text.
+        // Sound: SQLITE_TRANSIENT is this cast, in a macro that Swift does not import. SQLite copies the text and never
+        // calls it.
         let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
         let code = sqlite3_bind_text(handle, index, text, -1, transient)
         guard code == SQLITE_OK else { throw error(code) }
@@ -246,7 +247,8 @@ final class Statement {
     /// The column's bytes, copied.
     func bytes(_ column: Int32) -> [UInt8] { withBytes(column) { Array($0) } }
 
-    /// Calls `body` with the column's bytes, which stay valid until the next step.
+    /// Calls `body` with the column's bytes. Sound: SQLite keeps so many of them there until the next step, which
+    /// `body` does not make, and gives no pointer for none.
     func withBytes<R>(_ column: Int32, _ body: (UnsafeRawBufferPointer) -> R) -> R {
         let start = sqlite3_column_blob(handle, column)
         let count = Int(sqlite3_column_bytes(handle, column))

@@ -39,6 +39,8 @@ enum Schema {
             }
         }
 
+        // Sound, both: summed up before the pointer goes.
+
         func sum(_ number: Int64, _ raw: UnsafeRawBufferPointer) -> UInt64 {
             Checksum.xxh64(raw, seed: UInt64(bitPattern: number) ^ (tag << 56))
         }

@@ -329,6 +329,26 @@ import Testing
         #expect(told.count == 2)
     }
 
+    /// Updates without a reply are answered together; what lies between them is not.
+    @Test func eachCallOfAnAcknowledgementGetsItsOwnAnswer() {
+        let network = CoreNetwork(servers: 1)
+        let client = network.client()
+        network.connect(client, to: network.servers[0])
+        let updates = ["a", "b", "c"].map { client.send($0) }
+        let read = client.read()
+        let others = ["d", "e+", "f", "g-", "h"].map { client.send($0) }
+        let forgotten = client.send("i")
+        client.forget(forgotten)
+        let last = client.send("j")
+        network.settle()
+        #expect((updates + others + [read, last]).allSatisfy { $0.results.count == 1 } && forgotten.results == [])
+        #expect((updates + [others[0], others[2], others[4], last]).allSatisfy { $0.reply == "" })
+        #expect(read.reply?.hasPrefix("a b c") == true)
+        #expect(others[1].reply?.isEmpty == false)
+        #expect(others[3].reply == nil)
+        #expect(client.isQuiet)
+    }
+
     // MARK: Updates and histories
 
     /// A rejection longer than determinants may be broke its copy, again and again, until its update was given up.

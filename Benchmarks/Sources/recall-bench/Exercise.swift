@@ -23,6 +23,9 @@ struct Exercise: AsyncParsableCommand {
         guard messages > 0, atOnce > 0, clients > 0 else {
             throw ValidationError("--messages, --at-once and --clients must be positive")
         }
+        guard clients == 1 || [.batch, .file, .disk].contains(work) else {
+            throw ValidationError("--clients is for batch, file and disk")
+        }
     }
 
     func run() async throws {

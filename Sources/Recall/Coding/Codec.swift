@@ -50,6 +50,7 @@ public struct JSONCodec: Codec {
 
     public func decode<T: Decodable>(_ type: T.Type, from bytes: RawSpan) throws -> T {
         // The copy is the price of JSONDecoder's interface: it takes Data, and promises nothing about keeping it.
+        // Sound: it is made within the closure.
         try Self.decoder.decode(type, from: bytes.withUnsafeBytes { Data($0) })
     }
 }

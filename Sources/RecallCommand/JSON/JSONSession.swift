@@ -38,7 +38,7 @@ extension JSONValue: BinaryCodable {
     package func write(to writer: inout ByteWriter) { write(to: &writer.bytes) }
 
     package init(reading reader: inout ByteReader) throws(WireError) {
-        let bytes = try reader.take(reader.remaining).withUnsafeBytes { Array($0) }
+        let bytes = try reader.take(reader.remaining).array
         do throws(JSONError) { try self.init(parsing: bytes) } catch { throw .malformed }
     }
 }

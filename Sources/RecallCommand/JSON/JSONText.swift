@@ -11,6 +11,7 @@ extension JSONText: Hashable, Comparable {
 
     package func hash(into hasher: inout Hasher) {
         var copy = string
+        // Sound: hashed within the closure.
         copy.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
         hasher.combine(0xff as UInt8)  // ends the string: this byte is in no UTF-8
     }

@@ -12,7 +12,7 @@ final class SeedWatch: Sendable {
 
     /// Watches from its first use on.
     static let shared = begin()
-    /// Set once, before anything is watched: what a signal finds must not be made in its handler.
+    /// Sound: set once, before anything is watched, since what a signal finds must not be made in its handler.
     nonisolated(unsafe) private static var current: SeedWatch?
 
     private struct Place: ~Copyable {

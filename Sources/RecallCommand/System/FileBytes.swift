@@ -23,6 +23,7 @@ func readFile(_ path: String, limit: Int) throws(CommandError) -> [UInt8] {
 func writeAll(_ bytes: [UInt8], to file: Int32) throws(SystemFailure) {
     var written = 0
     while written < bytes.count {
+        // Sound: `write` is told the length of what is left.
         let count = bytes[written...].withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
         guard count >= 0 else {
             if errno == EINTR { continue }

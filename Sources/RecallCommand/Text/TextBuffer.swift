@@ -18,6 +18,9 @@ package struct TextBuffer: Sendable {
         var offset: Int
     }
 
+    // Sound, wherever bytes of a text are looked at by pointer: within the closure that lends them, at places below
+    // their count, and only copies leave it.
+
     /// At least one. Two neighbours together are never small, so there are O(√n).
     private var chunks = [Chunk(bytes: [], count: 0)]
     /// The chunk of the last edit, and where it begins.

@@ -15,8 +15,7 @@ extension TextBuffer: SessionState, BinaryCodable {
     package func write(to writer: inout ByteWriter) { writer.append(utf8.span.bytes) }
 
     package init(reading reader: inout ByteReader) throws(WireError) {
-        let bytes = try reader.take(reader.remaining)
-        guard let text = bytes.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else { throw .malformed }
+        guard let text = try reader.take(reader.remaining).text else { throw .malformed }
         self.init(text)
     }
 }
@@ -49,8 +48,7 @@ extension TextEdit: BinaryCodable {
     package init(reading reader: inout ByteReader) throws(WireError) {
         let position = Int(truncatingIfNeeded: try reader.varint())
         let deleted = Int(truncatingIfNeeded: try reader.varint())
-        let bytes = try reader.take(reader.remaining)
-        guard let inserted = bytes.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else { throw .malformed }
+        guard let inserted = try reader.take(reader.remaining).text else { throw .malformed }
         self.init(position, deleted, inserted)
     }
 }

@@ -66,8 +66,7 @@ public struct ByteReader: ~Escapable {
 
     /// A 4-byte length and that many bytes of valid UTF-8.
     public mutating func string() throws(WireError) -> String {
-        let raw = try block(limit: Int.max)
-        guard let text = raw.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else { throw .malformed }
+        guard let text = try block(limit: Int.max).text else { throw .malformed }
         return text
     }
 
@@ -104,7 +103,7 @@ public struct ByteWriter: Sendable {
     /// Appends the bytes as they are.
     @inlinable
     public mutating func append(_ raw: RawSpan) {
-        raw.withUnsafeBytes { bytes.append(contentsOf: $0) }
+        raw.withUnsafeBytes { bytes.append(contentsOf: $0) }  // Sound: copied within the closure.
     }
 
     /// Appends a 4-byte length, then the bytes.
@@ -127,6 +126,10 @@ public struct ByteWriter: Sendable {
 }
 
 extension RawSpan {
+    // Sound, both: the bytes are copied within the closure.
+
     /// A copy of the bytes.
     @inlinable package var array: [UInt8] { withUnsafeBytes { Array($0) } }
+    /// The bytes as text, copied; nil if they are not valid UTF-8.
+    package var text: String? { withUnsafeBytes { String(validating: $0, as: UTF8.self) } }
 }

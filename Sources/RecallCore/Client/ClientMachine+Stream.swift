@@ -240,7 +240,7 @@ extension ClientMachine {
     private mutating func accept(
         _ frame: Acknowledgement, _ items: [(number: SequenceNumber, determinants: [UInt8], reply: [UInt8])]
     ) throws(WireError) {
-        var results: [CallResult?] = []
+        var results: [CallResult] = []
         for item in items { results.append(try Self.result(item.determinants, item.reply)) }
         var next = 0
         var logBytes = 0
@@ -265,11 +265,11 @@ extension ClientMachine {
             if result == nil, let calls = silent, calls.upperBound == call {
                 silent = calls.lowerBound..<call.advanced(by: 1)
             } else {
-                answer(&silent, at: frame.number)
+                answerRun(&silent, at: frame.number)
                 if let result { answer(call, at: frame.number, result) } else { silent = call..<call.advanced(by: 1) }
             }
         }
-        answer(&silent, at: frame.number)
+        answerRun(&silent, at: frame.number)
         let receipt = Receipt(position: position, outputs: frame.outputs, time: frame.time, mac: frame.mac)
         let determinants = items.filter { !$0.determinants.isEmpty }.map { (number: $0.number, bytes: $0.determinants) }
         staged.append(
@@ -286,7 +286,7 @@ extension ClientMachine {
         answers.append(Answer(calls: call..<call.advanced(by: 1), number: number, result: result))
     }
 
-    private mutating func answer(_ silent: inout Range<CallID>?, at number: SequenceNumber) {
+    private mutating func answerRun(_ silent: inout Range<CallID>?, at number: SequenceNumber) {
         if let calls = silent.take() { answers.append(Answer(calls: calls, number: number, result: .reply([]))) }
     }
 

@@ -260,9 +260,10 @@ package struct ClientMachine: ~Copyable {
         unsentRequests += 1
     }
 
-    /// The caller of a message does not wait any more. The message itself stays and is delivered.
-    package mutating func forget(_ call: CallID) {
-        for index in requests.indices.reversed() where requests[index].call == call {
+    /// The callers of these messages do not wait any more. The messages stay and are delivered.
+    package mutating func forget(_ calls: Range<CallID>) {
+        for index in requests.indices.reversed() {
+            guard let call = requests[index].call, calls.contains(call) else { continue }
             if requests[index].id != nil {
                 requests[index].call = nil
             } else {
@@ -270,7 +271,8 @@ package struct ClientMachine: ~Copyable {
                 unsentRequests -= 1
             }
         }
-        for offset in 0..<tail.count where tail.item(at: offset)?.call == call {
+        for offset in 0..<tail.count {
+            guard let call = tail.item(at: offset)?.call, calls.contains(call) else { continue }
             tail.update(at: offset) { $0.call = nil }
         }
     }

@@ -103,7 +103,7 @@ package struct FrameSplitter: Sendable {
             buffer.removeFirst(start)
             start = 0
         }
-        raw.withUnsafeBytes { buffer.append(contentsOf: $0) }
+        raw.withUnsafeBytes { buffer.append(contentsOf: $0) }  // Sound: copied within the closure.
     }
 
     /// Calls `body` with the next frame's body, if a whole one is there. Throws `tooLong` on a length over the limit

@@ -40,6 +40,8 @@ package final class PoisonMarks {
     private static let magic = Array("recall poison\n".utf8)
     private static let version: UInt8 = 1
 
+    /// All records, mapped from the file for as long as this object lives. Sound: places are below their number, and
+    /// fields within one. Without a file there is room for one, and none is read or written.
     private let records: UnsafeMutableRawBufferPointer
     /// The mapped file, open for its lock; nil without one.
     private let file: CInt?
@@ -75,6 +77,7 @@ package final class PoisonMarks {
     }
 
     deinit {
+        // Sound: what `init` allocated or mapped, and nobody else holds.
         guard let file else { return records.deallocate() }
         munmap(records.baseAddress?.advanced(by: -Self.headerBytes), Self.fileBytes)
         Self.release(file)

@@ -72,6 +72,7 @@ package final class CoreChecker {
     private func delivered(_ call: CoreCall, _ result: CallResult, _ client: CoreClient) {
         if call.result != nil { violate(3, "'\(call.text)' was answered twice") }
         guard client.log.isWhole, case .reply(let bytes) = result else { return }
+        if call.isRequest, bytes.isEmpty { violate(2, "'\(call.text)' was answered with nothing") }
         let logged = client.log.acknowledgedState
         if !bytes.isEmpty {
             let text = String(decoding: bytes, as: UTF8.self)

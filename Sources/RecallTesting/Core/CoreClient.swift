@@ -54,6 +54,8 @@ package final class CoreClient {
     private var lastStream: UInt32 = 0
     private var window = (messages: Int.max, bytes: Int.max)
     private var waiting: [CallID: CoreCall] = [:]
+    /// Kept, so that a second answer shows.
+    private var answered: [CallID: CoreCall] = [:]
     private var queue: [(id: CallID, call: CoreCall)] = []
     private var lastCall: UInt64 = 0
 
@@ -278,7 +280,8 @@ package final class CoreClient {
             switch event {
             case .deliver(let calls, let result):
                 for id in calls {
-                    guard let call = waiting.removeValue(forKey: id) else { continue }
+                    guard let call = waiting.removeValue(forKey: id) ?? answered[id] else { continue }
+                    answered[id] = call
                     onResult(call, result)
                     call.end(result)
                 }
@@ -304,7 +307,7 @@ package final class CoreClient {
     /// Gives up waiting for a call.
     package func forget(_ call: CoreCall) {
         guard let id = waiting.first(where: { $0.value === call })?.key else { return }
-        machine?.forget(id)
+        machine?.forget(id..<id.advanced(by: 1))
         waiting[id] = nil
     }
 

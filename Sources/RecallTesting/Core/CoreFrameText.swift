@@ -158,6 +158,6 @@ struct CoreFrameText {
     }
 
     private static func text(_ raw: RawSpan) -> String {
-        "'" + raw.withUnsafeBytes { String(decoding: $0, as: UTF8.self) } + "'"
+        "'" + String(decoding: raw.array, as: UTF8.self) + "'"
     }
 }

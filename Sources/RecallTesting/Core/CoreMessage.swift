@@ -10,7 +10,7 @@ package struct CoreMessage: Hashable, Sendable {
     package let flags: String
 
     package init(_ content: RawSpan) {
-        let text = content.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+        let text = String(decoding: content.array, as: UTF8.self)
         name = String(text.prefix { $0.isLetter || $0.isNumber })
         flags = String(text.dropFirst(name.count))
     }

@@ -7,11 +7,10 @@ extension Suite {
     func measureStorms() async throws {
         say("storms: a restart with so many sessions")
         for count in pace.storms {
-            var stands = [
-                try await StormStand("with admission control", count, freely: false),
-                try await StormStand("without", count, freely: true),
-            ]
+            var stands: [StormStand] = []
             defer { for stand in stands { stand.server.end() } }
+            stands.append(try await StormStand("with admission control", count, freely: false))
+            stands.append(try await StormStand("without", count, freely: true))
             let aof = Redis.path == nil ? nil : try await RedisAOF(count * StormStand.updates, in: folder)
             defer { aof?.remove() }
             var loads: [Double] = []
@@ -63,8 +62,13 @@ private struct StormStand {
         port = try FreePort.find()
         server = try Self.start(port, freely)
         figure = Figure(group: "storm", setting: "\(count)", contender: name, unit: "s", rounds: [])
-        _ = try await server.port()
-        crowd = try await Crowd.open(count, connections: 64, port: port, updates: Self.updates)
+        do {
+            _ = try await server.port()
+            crowd = try await Crowd.open(count, connections: 64, port: port, updates: Self.updates)
+        } catch {
+            server.end()
+            throw error
+        }
     }
 
     private static func start(_ port: Int, _ freely: Bool) throws -> Child {

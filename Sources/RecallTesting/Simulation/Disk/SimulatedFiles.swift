@@ -44,8 +44,9 @@ enum SimulatedFiles {
 
     // MARK: The file system
 
-    private nonisolated(unsafe) static var base: UnsafeMutablePointer<sqlite3_vfs>?  // set once, before it is used
-    private nonisolated(unsafe) static let own = UnsafeMutablePointer<sqlite3_vfs>.allocate(capacity: 1)  // likewise
+    // Sound, all three: set once, before a file is opened, and never given back.
+    private nonisolated(unsafe) static var base: UnsafeMutablePointer<sqlite3_vfs>?
+    private nonisolated(unsafe) static let own = UnsafeMutablePointer<sqlite3_vfs>.allocate(capacity: 1)
     private nonisolated(unsafe) static let methods = UnsafeMutablePointer<sqlite3_io_methods>.allocate(capacity: 1)
 
     // Sound: SQLite gives each open file `szOsFile` bytes, which are those of `File` and behind them, at `offset`, what
@@ -155,6 +156,7 @@ extension SimulatedFiles {
         methods.xWrite = { file, bytes, count, place in
             guard let file, let (below, call) = SimulatedFiles.below(file), let record = SimulatedFiles.record(file)
             else { return SQLITE_IOERR }
+            // Sound: SQLite has so many bytes there for the time of the call.
             let array = Array(UnsafeRawBufferPointer(start: bytes, count: Int(count)))
             guard record.disk.willWrite(record.name, at: Int(place), array) else {
                 return record.disk.isFull ? SQLITE_FULL : SQLITE_IOERR | (3 << 8)

@@ -136,7 +136,7 @@ extension SimulatedState {
         for _ in 0..<(try reader.integer(UInt32.self)) { ids.append(try reader.integer()) }
         total = try reader.integer()
         for index in 0..<4 { accounts[index] = try reader.integer() }
-        text = try reader.block(limit: 64 << 20).withUnsafeBytes { Array($0) }
+        text = try reader.block(limit: 64 << 20).array
         for _ in 0..<(try reader.integer(UInt32.self)) {
             stamps.append(try Stamped(reading: &reader))
         }

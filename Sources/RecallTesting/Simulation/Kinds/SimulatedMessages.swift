@@ -177,7 +177,7 @@ extension Operation {
         switch try reader.integer(UInt8.self) {
         case 0: self = .add(try reader.integer())
         case 1: self = .move(from: try reader.integer(), to: try reader.integer(), amount: try reader.integer())
-        case 2: self = .insert(at: try reader.integer(), try reader.block(limit: 1 << 20).withUnsafeBytes { Array($0) })
+        case 2: self = .insert(at: try reader.integer(), try reader.block(limit: 1 << 20).array)
         case 3: self = .remove(at: try reader.integer(), count: try reader.integer())
         case 4: self = .kill
         case 5: self = .spoil
