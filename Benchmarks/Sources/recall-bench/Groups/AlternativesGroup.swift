@@ -49,6 +49,9 @@ extension Suite {
         let recall = try Child.role("serve", "recall")
         defer { recall.end() }
         let recallPort = try await recall.port()
+        let sealing = try Child.role("serve", "sealed")
+        defer { sealing.end() }
+        let sealingPort = try await sealing.port()
         let everysec = try await optional("Redis") {
             try await Redis(folder: self.folder + "/everysec", fsync: "everysec")
         }
@@ -61,8 +64,11 @@ extension Suite {
         }
         for (connections, window) in [(1, 1), (1, 16), (16, 1), (16, 256), (50, 1), (50, 16)] {
             let run = Pipelined.Run(connections: connections, window: window)
+            let byHand = Contender("chain by hand", server: sealing) {
+                try await Pipelined.measure({ .sealed(bytes: 256) }, port: sealingPort, run.lasting($0))
+            }
             let contenders =
-                recallContenders(recall, recallPort, run)
+                recallContenders(recall, recallPort, run) + [byHand]
                 + Self.contenders([("Redis, everysec", everysec), ("Redis, always", always)], postgres, run)
             try await compare("alternatives", "\(connections) connections, window \(window)", contenders)
         }

@@ -17,67 +17,35 @@ extension Suite {
         let history = HandLoop.history(messages: count, bytes: 65)
         let aof = count >= 10_000 && Redis.path != nil ? try await RedisAOF(count, in: folder) : nil
         defer { aof?.remove() }
-        var (without, with): ([Recall], [Recall]) = ([], [])
+        var (without, with): ([Comeback], [Comeback]) = ([], [])
         var byHand: [Rate] = [], loads: [Double] = []
         for _ in 0..<pace.rounds {
-            without.append(try await Recall(EndlessTally.self, whole, expecting: count))
-            with.append(try await Recall(Tally.self, kept, expecting: count))
+            without.append(try await Comeback(EndlessTally.self, whole) { try await Self.ask($0, expecting: count) })
+            with.append(try await Comeback(Tally.self, kept) { try await Self.ask($0, expecting: count) })
             byHand.append(try HandLoop.replay(history))
             if let load = try await aof?.load() { loads.append(load) }
         }
         for (name, recalls) in [("without checkpoints", without), ("with checkpoints", with)] {
             take("recovery", count, name, "s", recalls.map(\.whole))
             take("recovery", count, name + ", inside the server", "s", recalls.map(\.inside))
-            take("recall cost", count, name + ": on the wire", "bytes", recalls.map(\.wire))
-            take("recall cost", count, name + ": server's growth at its peak", "bytes", recalls.map(\.growth))
-            take("replay", count, name, "1/s", recalls.map { Double(count) / max($0.inside, 1e-6) })
+            takeCost(of: recalls, count, name)
         }
         take("recovery", count, "hand-written loop", "s", byHand.map(\.seconds))
         take("replay", count, "hand-written loop", "1/s", byHand.map(\.perSecond))
         take("recovery", count, "Redis, loading its AOF", "s", loads)
     }
 
-    /// A session that comes back on a server that does not know it.
-    private struct Recall {
-        /// Seconds: for the caller, and as the server counts them.
-        let whole: Double
-        let inside: Double
-        /// Bytes.
-        let wire: Double
-        let growth: Double
-
-        init<S: Session>(
-            _ kind: S.Type, _ log: MemoryLog, expecting count: Int
-        ) async throws where S.State == TallyState {
-            let server = try Child.role("serve", "recall")
-            defer { server.end() }
-            let port = try await server.port()
-            let (resident, carried) = (try server.residentBytes, try Suite.loopbackBytes())
-            let client = try await SessionClient<S>.resume(
-                at: .tcp("127.0.0.1", port), log: log, logger: RecallLoad.logger)
-            let started = ContinuousClock.now
-            guard try await client.send(Tally.Count()) == UInt64(count) else { throw BenchError("a false recall") }
-            whole = (ContinuousClock.now - started).seconds
-            wire = Double(try Suite.loopbackBytes() - carried)
-            var inside = 0.0
-            for await notice in client.notices {
-                if case .recalled(_, let duration) = notice {
-                    inside = duration.seconds
-                    break
-                }
-            }
-            self.inside = inside
-            growth = Double(try server.peakBytes - resident)
-            await client.close()
-        }
+    /// What it cost, and how fast it was.
+    func takeCost(of recalls: [Comeback], _ count: Int, _ name: String) {
+        take("recall cost", count, name + ": on the wire", "bytes", recalls.map(\.wire))
+        take("recall cost", count, name + ": server's growth at its peak", "bytes", recalls.map(\.growth))
+        take("replay", count, name, "1/s", recalls.map { Double(count) / max($0.inside, 1e-6) })
     }
 
-    /// What the loopback interface has carried: a machine at rest carries nothing else meanwhile.
-    fileprivate static func loopbackBytes() throws -> Int {
-        let lines = try String(contentsOfFile: "/proc/net/dev", encoding: .utf8).split(separator: "\n")
-        let fields = lines.first { $0.contains("lo:") }?.split { $0 == " " || $0 == ":" } ?? []
-        guard fields.count > 1, let bytes = Int(fields[1]) else { throw BenchError("/proc/net/dev has no lo") }
-        return bytes
+    private static func ask<S: Session>(
+        _ client: SessionClient<S>, expecting count: Int
+    ) async throws where S.State == TallyState {
+        guard try await client.send(Tally.Count()) == UInt64(count) else { throw BenchError("a false recall") }
     }
 
     static func fill<S: Session>(

@@ -23,7 +23,7 @@ extension Suite {
                 await stand.crowd.close()
                 report(stand)
             }
-            if !loads.isEmpty { take("storm", count, "Redis, loading its AOF of as many updates", "s", loads) }
+            take("storm", count, "Redis, loading its AOF of as many updates", "s", loads)
         }
     }
 

@@ -12,13 +12,15 @@ extension Suite {
             let (whole, kept) = (MemoryLog(), MemoryLog())
             let typed = try await type(edits.prefix(count), Typing.self, whole)
             _ = try await type(edits.prefix(count), KeptTyping.self, kept)
-            var (without, with): ([Double], [Double]) = ([], [])
+            var (without, with): ([Comeback], [Comeback]) = ([], [])
             for _ in 0..<pace.rounds {
-                without.append(try await recall(Typing.self, whole))
-                with.append(try await recall(KeptTyping.self, kept))
+                without.append(try await Comeback(Typing.self, whole) { _ = try await $0.send(Typing.Length()) })
+                with.append(try await Comeback(KeptTyping.self, kept) { _ = try await $0.send(Typing.Length()) })
             }
-            take("typing", count, "text, without checkpoints", "s", without, notes: ["typing it, s": typed])
-            take("typing", count, "text, with checkpoints", "s", with)
+            for (name, recalls) in [("text, without checkpoints", without), ("text, with checkpoints", with)] {
+                take("typing", count, name, "s", recalls.map(\.whole), notes: ["typing it, s": typed])
+                takeCost(of: recalls, count, name)
+            }
         }
     }
 
@@ -31,21 +33,6 @@ extension Suite {
             at: .tcp("127.0.0.1", try await server.port()), log: log, logger: RecallLoad.logger)
         let started = ContinuousClock.now
         try await client.send(contentsOf: edits)
-        let seconds = (ContinuousClock.now - started).seconds
-        await client.close()
-        return seconds
-    }
-
-    /// Seconds until a server that does not know the session has answered.
-    private func recall<S: Session>(
-        _ kind: S.Type, _ log: MemoryLog
-    ) async throws -> Double where S.State == Typing.State {
-        let server = try Child.role("serve", "recall")
-        defer { server.end() }
-        let client = try await SessionClient<S>.resume(
-            at: .tcp("127.0.0.1", try await server.port()), log: log, logger: RecallLoad.logger)
-        let started = ContinuousClock.now
-        _ = try await client.send(Typing.Length())
         let seconds = (ContinuousClock.now - started).seconds
         await client.close()
         return seconds

@@ -17,7 +17,7 @@ extension Suite {
         try await compare(
             "codec", "two numbers and a text",
             [loads.updates("compact") { $0.content = .compact }, loads.updates("JSON") { $0.content = .json }])
-        for (sessions, connections) in [(64, 1), (1000, 1), (1000, 64)] {
+        for (sessions, connections) in [(64, 1), (64, 64), (1000, 1), (1000, 64)] {
             for window in pace.isQuick ? [16] : [1, 16, 256] {
                 try await measureSessions(loads, sessions, connections, window)
             }
@@ -45,6 +45,7 @@ extension Suite {
             "wire", "1 connection, window 1",
             [
                 loads.echo(1, 1),
+                loads.sealed(1, 1),
                 loads.updates("send, on the loop") { ($0.window, $0.way) = (1, .onLoop) },
                 loads.updates("send") { ($0.window, $0.way) = (1, .single) },
             ])

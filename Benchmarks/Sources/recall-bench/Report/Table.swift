@@ -2,7 +2,9 @@ extension Report {
     /// For people: the goals, then what each comparison gave.
     var table: String {
         var lines = [
-            "\(machine), \(cores) cores, \(system); commit \(commit), \(date); `\(command)`, \(Int(seconds)) s", "",
+            "\(machine), \(cores) cores, \(([system] + (programs ?? [])).joined(separator: ", ")); "
+                + "commit \(commit), \(date); `\(command)`, \(Int(seconds)) s",
+            "",
             "| goal | target | reached | rounds between | |", "|---|---|---|---|---|",
         ]
         for goal in goals {

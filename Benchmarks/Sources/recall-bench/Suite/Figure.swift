@@ -50,6 +50,8 @@ struct Report: Codable, Sendable {
     var machine: String
     var cores: Int
     var system: String
+    /// What Redis and PostgreSQL call themselves, as far as they are installed.
+    var programs: [String]?
     var commit: String
     var date: String
     var command: String
@@ -61,6 +63,11 @@ struct Report: Codable, Sendable {
         machine = Self.line(of: "/proc/cpuinfo", beginning: "model name") ?? "unknown"
         cores = ProcessInfo.processInfo.activeProcessorCount
         system = ProcessInfo.processInfo.operatingSystemVersionString
+        programs = [Redis.path, Postgres.folder.map { $0 + "/postgres" }].compactMap { path in
+            path.flatMap { try? Programs.run($0, ["--version"]) }.map {
+                $0.split { $0 == " " || $0 == "\n" }.prefix(3).joined(separator: " ")
+            }
+        }
         commit =
             (try? Programs.run("/usr/bin/git", ["describe", "--always", "--dirty"])
                 .trimmingCharacters(in: .whitespacesAndNewlines)) ?? "unknown"
