@@ -127,7 +127,8 @@ let package = Package(
         .testTarget(
             name: "RecallCommandTests",
             dependencies: [
-                "recall-counter", "RecallCommand", "Recall", "RecallClient", "RecallCore", "RecallTesting",
+                "recall-counter", "RecallCommand", "Recall", "RecallClient", "RecallCore", "RecallCrypto",
+                "RecallSQLite", "RecallTesting",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
     ],

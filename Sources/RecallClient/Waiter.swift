@@ -5,35 +5,34 @@ package import RecallCore
 /// Classes and not an enum with the continuations in it: their layout is known to the concurrency library only, so that
 /// each copy of such an enum asked the runtime.
 class Waiter {
-    /// True while it waits for the call of that index.
-    func waits(for index: Int) -> Bool { false }
     /// False once it has the results of all of its calls.
-    var isWaiting: Bool { false }
+    final var isWaiting = true
+    /// True while it waits for the call of that index.
+    func waits(for index: Int) -> Bool { isWaiting }
     /// The result that its calls of those indices have in common. The first one of each call counts.
     func resume(_ indices: Range<Int>, _ result: Result<CallResult, any Error>) {}
 }
 
 /// A caller of `send`.
 final class SingleWaiter: Waiter {
-    private var continuation: CheckedContinuation<CallResult, any Error>?
+    private let continuation: CheckedContinuation<CallResult, any Error>
     init(_ continuation: CheckedContinuation<CallResult, any Error>) { self.continuation = continuation }
 
-    override func waits(for index: Int) -> Bool { isWaiting }
-    override var isWaiting: Bool { continuation != nil }
     override func resume(_ indices: Range<Int>, _ result: Result<CallResult, any Error>) {
-        continuation.take()?.resume(with: result)
+        guard isWaiting else { return }
+        isWaiting = false
+        continuation.resume(with: result)
     }
 }
 
 /// Somebody who follows an update that the log held.
 final class RecoveredWaiter: Waiter {
-    private var answer: AsyncStream<CallResult>.Continuation?
+    private let answer: AsyncStream<CallResult>.Continuation
     init(_ answer: AsyncStream<CallResult>.Continuation) { self.answer = answer }
 
-    override func waits(for index: Int) -> Bool { isWaiting }
-    override var isWaiting: Bool { answer != nil }
     override func resume(_ indices: Range<Int>, _ result: Result<CallResult, any Error>) {
-        guard let answer = answer.take() else { return }
+        guard isWaiting else { return }
+        isWaiting = false
         if case .success(let result) = result { answer.yield(result) }
         answer.finish()
     }
@@ -50,7 +49,6 @@ final class BatchWaiter: Waiter {
         mutating func add(
             _ indices: Range<Int>, _ result: Result<CallResult, any Error>
         ) -> [Result<CallResult, any Error>]? {
-            guard missing > 0 else { return nil }
             for index in indices where results[index] == nil {
                 results[index] = result
                 missing -= 1
@@ -62,7 +60,7 @@ final class BatchWaiter: Waiter {
         }
     }
     private var collected: Collected
-    private var continuation: CheckedContinuation<[Result<CallResult, any Error>], Never>?
+    private let continuation: CheckedContinuation<[Result<CallResult, any Error>], Never>
 
     init(count: Int, _ continuation: CheckedContinuation<[Result<CallResult, any Error>], Never>) {
         collected = Collected(results: Array(repeating: nil, count: count), missing: count)
@@ -70,9 +68,10 @@ final class BatchWaiter: Waiter {
     }
 
     override func waits(for index: Int) -> Bool { isWaiting && collected.results[index] == nil }
-    override var isWaiting: Bool { collected.missing > 0 }
     override func resume(_ indices: Range<Int>, _ result: Result<CallResult, any Error>) {
-        if let results = collected.add(indices, result) { continuation.take()?.resume(returning: results) }
+        guard isWaiting, let results = collected.add(indices, result) else { return }
+        isWaiting = false
+        continuation.resume(returning: results)
     }
 }
 

@@ -14,6 +14,16 @@ struct SendTests {
             ["send", "--kind", "text", "--log", "a.db", "--server", address] + more, in: folder, input: input)
     }
 
+    /// The greatest number trapped.
+    @Test(arguments: ["0", "-1", "31536001", "9223372036854775807"])
+    func patienceIsBounded(seconds: String) async throws {
+        for command in [["send", "--kind", "text"], ["request"]] {
+            let outcome = try await Tool.run(
+                command + ["--log", "p.db", "--server", "127.0.0.1:1", "--patience=\(seconds)"], in: folder)
+            #expect(outcome.code == .code(64) && outcome.errors.contains("--patience must be 1 to 31536000 seconds"))
+        }
+    }
+
     /// A log with one acknowledged update, and three that no server has seen; the second of these does not fit.
     private func unanswered(_ address: String, _ server: ChildProcess) async throws {
         #expect(try await send(address, [], "[0,0,\"a\"]\n").code == .code(0))

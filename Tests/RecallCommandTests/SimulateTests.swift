@@ -4,6 +4,7 @@ import Recall
 import RecallClient
 @testable import RecallCommand
 @testable import RecallTesting
+import Synchronization
 import Testing
 
 /// What `recall simulate` says of its runs, and what it exits with.
@@ -27,6 +28,22 @@ import Testing
         tally.add(Self.report(2))
         #expect(tally.missing.isEmpty)
         #expect(tally.faults == 2 * SimulationFault.allCases.count - 1 + 4 * AmbientFault.allCases.count)
+    }
+
+    /// One seed ran as many as there were threads.
+    @Test(arguments: [1, 3, 8]) func noMoreSeedsAreRunThanAskedFor(jobs: Int) async {
+        let runs = Mutex<[UInt64]>([])
+        let runner = SeedRunner(jobs: jobs, limit: 3) { seed in
+            runs.withLock { $0.append(seed) }
+            return SimulationReport(seed: seed)
+        }
+        var taken: [UInt64] = []
+        await runner.run(from: 5) { report in
+            taken.append(report.seed)
+            return taken.count < 3
+        }
+        #expect(taken == [5, 6, 7])
+        #expect(runs.withLock { $0.sorted() } == [5, 6, 7])
     }
 
     @Test func theFirstFailureIsShown() {

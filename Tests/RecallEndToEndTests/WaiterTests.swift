@@ -7,10 +7,9 @@ import Testing
 @Suite struct WaiterTests {
     private final class Recorder: Waiter {
         var results: [[Int]] = []
-        override func waits(for index: Int) -> Bool { isWaiting }
-        override var isWaiting: Bool { results.isEmpty }
         override func resume(_ indices: Range<Int>, _ result: Result<CallResult, any Error>) {
             results.append(Array(indices))
+            isWaiting = false
         }
     }
 

@@ -35,12 +35,14 @@ struct LogInspection {
     }
 
     /// Calls `body` with all messages after the base, slice by slice.
-    func forEachSlice(_ body: (LogSlice) throws -> Void) throws {
+    ///
+    /// - Parameter bytes: about how many of them come at once; 1 for each stretch that ends at a receipt by itself.
+    func forEachSlice(bytes: Int = 4 << 20, _ body: (LogSlice) throws -> Void) throws {
         var front = base.number
         while front < contents.last {
             // What follows the newest receipt comes whole: a slice of it has no receipt to end at.
             let isTail = front >= contents.receipt?.position.number ?? .zero
-            let slice = try reader.slice(after: front, maximumBytes: isTail ? .max / 2 : 4 << 20)
+            let slice = try reader.slice(after: front, maximumBytes: isTail ? .max / 2 : bytes)
             guard let last = slice.messages.last?.number, last > front else { return }
             try body(slice)
             front = last
@@ -51,7 +53,8 @@ struct LogInspection {
     func verify() throws -> (receipts: Int, unacknowledged: Int) {
         var verifier = LogVerifier(vector: header.vector, base: base, .swiftCrypto)
         var (receipts, unacknowledged) = (0, 0)
-        try forEachSlice { slice in
+        // A slice is compared with the receipt that it ends at.
+        try forEachSlice(bytes: 1) { slice in
             for checkpoint in contents.checkpoints where checkpoint.position.number > verifier.front.number {
                 guard let position = verifier.position(at: checkpoint.position.number, in: slice) else { continue }
                 guard position == checkpoint.position else {

@@ -31,7 +31,7 @@ struct Request: AsyncParsableCommand {
     var patience = 30
 
     func validate() throws {
-        guard patience > 0 else { throw ValidationError("--patience must be at least 1") }
+        try Patience.validate(patience)
     }
 
     func run() async throws {

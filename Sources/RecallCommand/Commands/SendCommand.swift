@@ -67,7 +67,7 @@ struct Send: AsyncParsableCommand {
 
     func validate() throws {
         guard (1...1024).contains(window) else { throw ValidationError("--window must be 1 to 1024") }
-        if let patience, patience < 1 { throw ValidationError("--patience must be at least 1") }
+        try patience.map(Patience.validate)
     }
 
     func run() async throws {

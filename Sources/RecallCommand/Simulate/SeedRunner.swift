@@ -4,6 +4,8 @@ internal import RecallTesting
 /// not depend on the number of threads.
 struct SeedRunner {
     let jobs: Int
+    /// No more seeds are run than these.
+    var limit = Int.max
     let simulate: @Sendable (UInt64) async -> SimulationReport
 
     /// - Parameters:
@@ -13,11 +15,12 @@ struct SeedRunner {
         try await withThrowingTaskGroup(of: SimulationReport.self) { group in
             var next = first
             func begin() {
+                guard next &- first < UInt64(limit) else { return }
                 let seed = next
                 next &+= 1
                 group.addTask { await simulate(seed) }
             }
-            for _ in 0..<jobs { begin() }
+            for _ in 0..<min(jobs, limit) { begin() }
             var (wanted, early) = (first, [UInt64: SimulationReport]())
             while let report = try await group.next() {
                 early[report.seed] = report

@@ -140,7 +140,7 @@ struct Simulate: AsyncParsableCommand {
         let limit = minutes.map { began + .seconds($0 * 60) }
         let faults = faults ?? (seeds == nil && minutes == nil ? Self.usualFaults : .max)
         let showsProgress = !json && Output.isTerminal
-        let runner = SeedRunner(jobs: jobs) { seed in
+        let runner = SeedRunner(jobs: jobs, limit: seeds ?? .max) { seed in
             await Self.watched(seed) { await Self.runs.run(seed, false) }
         }
         await runner.run(from: from) { report in
