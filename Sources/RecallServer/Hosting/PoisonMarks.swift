@@ -27,7 +27,7 @@ package final class PoisonMarks {
         /// While its effect was out.
         package var effectDeaths: UInt8 = 0
 
-        var allDeaths: Int { Int(deaths) + Int(effectDeaths) }
+        package var allDeaths: Int { Int(deaths) + Int(effectDeaths) }
     }
 
     private static let recordBytes = 64
